@@ -1,0 +1,55 @@
+"""A laboratory for initial loss and overfitting; names load on first use, so this import is cheap.
+
+    from harness import Init, RunConfig, compare, expected_initial_loss, load_data, train
+    records = train([RunConfig(seed=s, init=Init(weight_scale=g)) for s in range(3) for g in (0.1, 1)])
+"""  # fmt: skip
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "ConfigError": "errors", "DataError": "errors", "HarnessError": "errors",
+    "Data": "config", "Engine": "config", "Init": "config", "Loss": "config", "Model": "config",
+    "Optim": "config", "Reg": "config", "RunConfig": "config", "Train": "config",
+    "run_config": "config",
+    "Dataset": "dataset", "load_data": "dataset",
+    "expected_initial_loss": "initial_loss",
+    "train": "engine",
+    "RunRecord": "records",
+    "Ledger": "ledger",
+    "compare": "comparison",
+    "load_run": "ledger",
+}  # fmt: skip
+# no name here is also a module's: importing that module would replace the name
+
+__all__ = [*_HOMES]  # noqa: PLE0604
+
+if TYPE_CHECKING:
+    from harness.config import (
+        Data as Data,
+        Engine as Engine,
+        Init as Init,
+        Loss as Loss,
+        Model as Model,
+        Optim as Optim,
+        Reg as Reg,
+        RunConfig as RunConfig,
+        Train as Train,
+        run_config as run_config,
+    )
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'harness' has no attribute '{name}'")
+    value = getattr(importlib.import_module(f"harness.{_HOMES[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_HOMES})
