@@ -1,0 +1,36 @@
+"""Errors a user can cause and mend; the command line prints them without a traceback."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class HarnessError(Exception):
+    """Base of every error raised on purpose; `exit_code` is what the command line returns."""
+
+    exit_code = 1
+
+
+class ConfigError(HarnessError):
+    """A setting is wrong: the message names key, value, what is allowed and what to do."""
+
+    exit_code = 2
+
+
+class DataError(HarnessError):
+    """A data file is missing, empty or unreadable: the message names file, line and remedy."""
+
+    exit_code = 2
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """" Did you mean 'x'?" for the closest known word, or an empty string where none is close."""
+    close = difflib.get_close_matches(str(word), list(known), n=1, cutoff=0.5)
+    return f" Did you mean '{close[0]}'?" if close else ""
+
+
+def shown(value: object, limit: int = 80) -> str:
+    """A value as an error message prints it: its repr, cut to `limit` characters."""
+    text = repr(value)
+    return text if len(text) <= limit else text[: limit - 3] + "..."

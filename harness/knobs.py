@@ -1,0 +1,156 @@
+"""Settings that know their range: frozen dataclass fields declared with `knob`, checked by `check`.
+
+A group of settings is a frozen dataclass whose fields say their default, range, unit and whether
+runs that differ in them can still be trained in one fused program (`stacks`).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import types
+import typing
+from typing import Any
+
+from harness.errors import ConfigError, nearest, shown
+
+SEED_LIMIT = 2**32 - 1
+
+
+def knob(
+    default: Any,
+    *,
+    help: str = "",
+    low: float | None = None,
+    above: float | None = None,
+    high: float | None = None,
+    below: float | None = None,
+    one_of: tuple[str, ...] | None = None,
+    unit: str = "",
+    stacks: bool = True,
+    seed: bool = False,
+    numeric: bool = True,
+) -> Any:
+    """A dataclass field that carries its own rule.
+
+    low/high are inclusive bounds, above/below exclusive ones. `stacks`: runs that differ here can
+    share one fused program. `seed`: replicates may differ here (left out of config_id).
+    `numeric`: the value can change a number a run produces (left out of run_id otherwise).
+    """
+    if seed:
+        low, high = 0, SEED_LIMIT
+    rule = {
+        "help": help, "low": low, "above": above, "high": high, "below": below,
+        "one_of": one_of, "unit": unit, "stacks": stacks, "seed": seed, "numeric": numeric,
+    }  # fmt: skip
+    return dataclasses.field(default=default, metadata=rule)
+
+
+def allowed(rule: typing.Mapping[str, Any], kind: Any) -> str:
+    """What a field accepts, in words: "a number, 0 or more"."""
+    if rule.get("one_of"):
+        words = "one of " + ", ".join(rule["one_of"])
+        return words + (", or null" if _optional(kind) else "")
+    base = _element(kind)
+    words = {bool: "true or false", int: "a whole number", float: "a number", str: "text"}[base]
+    if _is_list(kind):
+        words = f"a list, each entry {words}"
+    for name, text in (("low", ">="), ("above", ">"), ("high", "<="), ("below", "<")):
+        if rule.get(name) is not None:
+            words += f" {text} {rule[name]:g}"
+    if rule.get("unit"):
+        words += f" ({rule['unit']})"
+    return words + (", or null" if _optional(kind) else "")
+
+
+def check(prefix: str, settings: Any) -> None:
+    """Check and normalise every field of a frozen settings object, in place; ConfigError if wrong.
+
+    Whole floats become ints where an int is asked for, ints become floats, lists become tuples.
+    """
+    kinds = typing.get_type_hints(type(settings))
+    for field in dataclasses.fields(settings):
+        if not field.metadata:
+            continue
+        key = f"{prefix}{field.name}"
+        value = getattr(settings, field.name)
+        clean = _clean(key, value, kinds[field.name], field.metadata)
+        object.__setattr__(settings, field.name, clean)
+
+
+def _clean(key: str, value: Any, kind: Any, rule: typing.Mapping[str, Any]) -> Any:
+    if value is None and _optional(kind):
+        return None
+    if _is_list(kind):
+        if isinstance(value, (str, bytes)) or not isinstance(value, (list, tuple)):
+            raise _refuse(key, value, kind, rule)
+        return tuple(_clean_one(key, v, _element(kind), kind, rule, value) for v in value)
+    return _clean_one(key, value, _element(kind), kind, rule, value)
+
+
+def _clean_one(
+    key: str, value: Any, base: type, kind: Any, rule: typing.Mapping[str, Any], whole: Any
+) -> Any:
+    if base is bool:
+        if not isinstance(value, bool):
+            raise _refuse(key, whole, kind, rule)
+        return value
+    if base is str:
+        if not isinstance(value, str):
+            raise _refuse(key, whole, kind, rule)
+        if "\x00" in value:
+            raise ConfigError(f"{key} holds a NUL character; remove it.")
+        if rule["one_of"] and value not in rule["one_of"]:
+            raise _refuse(key, whole, kind, rule)
+        return value
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise _refuse(key, whole, kind, rule)
+    if isinstance(value, float) and not math.isfinite(value):
+        raise _refuse(key, whole, kind, rule)
+    if base is int:
+        if value != int(value):
+            raise _refuse(key, whole, kind, rule)
+        value = int(value)
+    else:
+        try:
+            value = float(value)
+        except OverflowError:
+            raise _refuse(key, whole, kind, rule) from None
+    low, above, high, below = rule["low"], rule["above"], rule["high"], rule["below"]
+    outside = (
+        (low is not None and value < low)
+        or (above is not None and value <= above)
+        or (high is not None and value > high)
+        or (below is not None and value >= below)
+    )
+    if outside:
+        raise _refuse(key, whole, kind, rule)
+    return value
+
+
+def _refuse(key: str, value: Any, kind: Any, rule: typing.Mapping[str, Any]) -> ConfigError:
+    hint = nearest(value, rule["one_of"]) if rule["one_of"] and isinstance(value, str) else ""
+    return ConfigError(f"{key} is {shown(value)}; allowed: {allowed(rule, kind)}.{hint}")
+
+
+def _args(kind: Any) -> tuple[Any, ...]:
+    return typing.get_args(kind) if isinstance(kind, types.UnionType) else (kind,)
+
+
+def _optional(kind: Any) -> bool:
+    return type(None) in _args(kind)
+
+
+def _inner(kind: Any) -> Any:
+    return next(k for k in _args(kind) if k is not type(None))
+
+
+def _is_list(kind: Any) -> bool:
+    return typing.get_origin(_inner(kind)) is tuple
+
+
+def _element(kind: Any) -> type:
+    inner = _inner(kind)
+    if typing.get_origin(inner) is tuple:
+        inner = typing.get_args(inner)[0]
+    return typing.cast(type, inner)
