@@ -1,0 +1,119 @@
+"""What the curves of one run say: gap, best step, onset of overfitting, and a verdict.
+
+Everything is in nats per character on the common yardstick `nll` (cross-entropy of
+softmax(logits), whole splits). The thresholds stand here and nowhere else. Needs numpy alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+Series = Mapping[str, tuple[NDArray[np.int64], NDArray[np.float64]]]
+
+ONSET_MARGIN = 0.005  # nats a character; validation must rise by this (or 2 standard errors)
+ONSET_EVALUATIONS = 3  # and stay there for this many evaluations, up to the last one
+UNDERFIT_SHARE = 0.5  # of the way from the unigram to the context floor, on training data
+UNDERFIT_GAIN = 0.1  # of the unigram's nll, where the context floor is not known
+UNDERFIT_GAP = 0.1  # nats a character; a larger val - train gap is memory, not lack of capacity
+
+VERDICTS = ("underfit", "fit", "overfit", "diverged")
+
+
+def judge(
+    series: Series,
+    *,
+    unigram: float | None,
+    context_floor: float | None,
+    diverged_step: int | None,
+    calibrated_train: float | None = None,
+    val_se: float = 0.0,
+) -> tuple[str, dict[str, float]]:
+    """Verdict and the metrics behind it; a metric that cannot be known is absent.
+
+    series: name -> (steps, values), of which nll/train, nll/val, loss/train, loss/val are read.
+    unigram: training nll of symbol frequencies; context_floor: training nll of raw counts of the
+    whole context, the least any model of that context can reach. Both in nats per character.
+    calibrated_train: final training nll after the fitted link, to be given for a loss whose raw
+    logits are no log-probabilities (mean squared error): it replaces nll/train in the test for
+    underfitting. val_se: standard error of nll/val.
+
+    diverged: `diverged_step` is given, or there is no finite final nll.
+    overfit: validation has left its minimum by more than max(.005, 2 SE), stayed there for the
+    last 3 evaluations or more, while training loss is no higher than it was at that minimum.
+    underfit: less than half way from the unigram to the context floor, and no gap to speak of.
+    Onset after Prechelt 1998 ("Early stopping - but when?"), with an absolute margin.
+    """
+    metrics: dict[str, float] = {}
+    train, val = _finite(series, "nll/train"), _finite(series, "nll/val")
+    for kind in ("loss", "nll"):
+        pair = _finite(series, f"{kind}/train"), _finite(series, f"{kind}/val")
+        gap = _final_gap(*pair)
+        if gap is not None:
+            metrics[f"gap/{kind}"] = gap
+    onset = None
+    if len(val[0]):
+        best = int(np.argmin(val[1]))  # the first of equal minima
+        metrics["best/nll_val"] = float(val[1][best])
+        metrics["best/step"] = float(val[0][best])
+        metrics["overfit/excess"] = float(val[1][-1] - val[1][best])
+        onset = _onset(train, val, max(ONSET_MARGIN, 2.0 * val_se))
+        if onset is not None:
+            metrics["overfit/onset_step"] = float(onset)
+    if diverged_step is not None or not len(val[0]) or not len(train[0]):
+        return "diverged", metrics
+    if not _ends_finite(series, "nll/val") or not _ends_finite(series, "nll/train"):
+        return "diverged", metrics
+    if onset is not None:
+        return "overfit", metrics
+    reached = float(train[1][-1]) if calibrated_train is None else calibrated_train
+    if metrics["gap/nll"] < UNDERFIT_GAP and _learned_little(reached, unigram, context_floor):
+        return "underfit", metrics
+    return "fit", metrics
+
+
+Curve = tuple[NDArray[np.int64], NDArray[np.float64]]
+
+
+def _finite(series: Series, name: str) -> Curve:
+    """The finite points of one curve, in order of step; empty where there is none."""
+    steps, values = series.get(name, ((), ()))
+    steps_N, values_N = np.asarray(steps, np.int64), np.asarray(values, np.float64)
+    keep = np.isfinite(values_N)
+    return steps_N[keep], values_N[keep]
+
+
+def _ends_finite(series: Series, name: str) -> bool:
+    return bool(np.isfinite(np.asarray(series[name][1], np.float64)[-1]))
+
+
+def _final_gap(train: Curve, val: Curve) -> float | None:
+    """val - train at the last step that both have; None where they share none."""
+    shared = np.intersect1d(train[0], val[0])
+    if not len(shared):
+        return None
+    at = shared[-1]
+    return float(val[1][val[0] == at][-1] - train[1][train[0] == at][-1])
+
+
+def _onset(train: Curve, val: Curve, margin: float) -> int | None:
+    """The best-validation step if validation left it for good while training did not worsen."""
+    best = int(np.argmin(val[1]))
+    above = val[1] > val[1][best] + margin
+    stays = len(above) - (int(np.flatnonzero(~above)[-1]) + 1)  # trailing evaluations, all above
+    if stays < ONSET_EVALUATIONS or not len(train[0]):
+        return None
+    at_best = int(np.argmin(np.abs(train[0] - val[0][best])))
+    if train[1][-1] > train[1][at_best]:
+        return None  # both rise: training itself went wrong, which is not memorising
+    return int(val[0][best])
+
+
+def _learned_little(train: float, unigram: float | None, floor: float | None) -> bool:
+    if unigram is None:
+        return False
+    if floor is None or floor >= unigram:
+        return train > unigram * (1.0 - UNDERFIT_GAIN)
+    return train > unigram - UNDERFIT_SHARE * (unigram - floor)
