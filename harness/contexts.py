@@ -1,0 +1,77 @@
+"""From words to arrays: codes, padded contexts, and the distinct ones among them.
+
+Axes: N examples, T context, V vocabulary, C distinct contexts, P distinct (context, target) pairs.
+A word of n characters gives n + 1 examples; the last one's target is the end mark '.', code 0,
+which also fills the context before a word begins.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+Codes = NDArray[np.int64]
+END = "."
+PACK_LIMIT = 2**62  # packed rows must stay inside int64
+
+
+def code_points(words: Sequence[str]) -> NDArray[np.uint32]:
+    """Unicode code points of "word.word.word.", (N,): every word followed by its end mark."""
+    if not words:
+        return np.zeros(0, dtype="<u4")
+    text = END.join(words) + END
+    return np.frombuffer(text.encode("utf-32-le"), dtype="<u4")
+
+
+def vocabulary(words: Sequence[str]) -> tuple[str, ...]:
+    """'.' first (code 0), then every other symbol of the words in code-point order."""
+    points = np.unique(code_points(words))
+    return (END, *(chr(p) for p in points.tolist() if p != ord(END)))
+
+
+def encode_words(words: Sequence[str], symbols: Sequence[str]) -> Codes:
+    """Targets y_N: the codes of every word's characters, each word closed by 0.
+
+    Every character must be among `symbols`; words hold no '.'.
+    """
+    points = code_points(words)
+    letters = np.array([ord(s) for s in symbols[1:]], dtype="<u4")
+    return np.where(points == ord(END), 0, np.searchsorted(letters, points) + 1).astype(np.int64)
+
+
+def windows(y_N: Codes, T: int) -> Codes:
+    """Contexts x_NT: the T codes before each target inside its own word, padded with 0 in front."""
+    N = len(y_N)
+    ends = np.flatnonzero(y_N == 0)
+    starts = np.concatenate([[0], ends[:-1] + 1]).astype(np.int64)
+    position_N = np.arange(N) - np.repeat(starts, ends - starts + 1)
+    x_NT = np.zeros((N, T), dtype=np.int64)
+    for back in range(1, min(T, N - 1) + 1):
+        x_NT[back:, T - back] = np.where(position_N[back:] >= back, y_N[:-back], 0)
+    return x_NT
+
+
+def rank_rows(rows_NT: Codes, V: int) -> tuple[Codes, Codes]:
+    """Distinct rows (C, T) in lexicographic order, and which of them each row is (N,).
+
+    Rows are packed into one integer each, base V; where that would overflow, the part packed so
+    far is replaced by its rank, which keeps the order.
+    """
+    key_N = np.zeros(len(rows_NT), dtype=np.int64)
+    size = 1
+    for column_N in rows_NT.T:
+        if size > PACK_LIMIT // V:
+            kept, key_N = np.unique(key_N, return_inverse=True)
+            size = len(kept)
+        key_N = key_N * V + column_N
+        size *= V
+    _, first_C, index_N = np.unique(key_N, return_index=True, return_inverse=True)
+    return rows_NT[first_C], index_N.astype(np.int64)
+
+
+def count_pairs(context_N: Codes, y_N: Codes, V: int) -> tuple[Codes, Codes, Codes]:
+    """Distinct (context, target) pairs: context index, target and count, each (P,), sorted."""
+    key_P, count_P = np.unique(context_N * V + y_N, return_counts=True)
+    return key_P // V, key_P % V, count_P.astype(np.int64)
