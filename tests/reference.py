@@ -104,9 +104,7 @@ def data_loss(run: RunConfig, z: Tensor, y: Tensor) -> Tensor:
             z[:, 0], (y.to(z.dtype) + 1) / 2, reduction="none"
         )
     if name == "max_margin":
-        return F.hinge_embedding_loss(  # max(0, 1 - x) where the label is -1
-            z[:, 0] * y.to(z.dtype), -torch.ones_like(z[:, 0]), margin=1.0, reduction="none"
-        )
+        return F.relu(1 - z[:, 0] * y.to(z.dtype))
     if name == "cross_entropy":
         return F.cross_entropy(z, y, reduction="none", label_smoothing=a)
     if name == "nll":
