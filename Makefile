@@ -30,15 +30,15 @@ $(READY): requirements.lock pyproject.toml
 	if [ "$$build" = auto ]; then \
 		if nvidia-smi >/dev/null 2>&1; then build=cuda; else build=cpu; fi; fi; \
 	case "$$build" in \
-	cpu) $(PIP) install --quiet --no-deps --retries 0 --index-url $(CPU_INDEX) "$$torch+cpu" \
+	cpu) $(PIP) install -qq --no-deps --retries 0 --index-url $(CPU_INDEX) "$$torch+cpu" \
 			2>/dev/null \
 		|| { echo "no CPU build at $(CPU_INDEX); taking the package index's build" >&2; \
-			$(PIP) install --quiet "$$torch"; } ;; \
-	cuda) $(PIP) install --quiet "$$torch" ;; \
+			$(PIP) install -qq "$$torch"; } ;; \
+	cuda) $(PIP) install -qq "$$torch" ;; \
 	*) echo "make: TORCH is '$$build'; allowed: auto, cpu, cuda." >&2; exit 2 ;; \
 	esac
-	$(PIP) install --quiet -r requirements.lock
-	$(PIP) install --quiet --no-deps --no-build-isolation -e .
+	$(PIP) install -qq -r requirements.lock
+	$(PIP) install -qq --no-deps --no-build-isolation -e .
 	@touch $@
 
 sweep: $(READY) ## the main job: 360 runs on a tenth of the census names, tracked in MLflow
