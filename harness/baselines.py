@@ -9,11 +9,15 @@ Axes: V vocabulary, T context, C distinct contexts, P distinct (context, target)
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from harness.contexts import Codes, rank_rows
-from harness.dataset import Dataset, Split
 from harness.errors import ConfigError
+
+if TYPE_CHECKING:
+    from harness.dataset import Dataset, Split
 
 ADD = 0.1  # pseudo-counts; of .01, .03, .1, .3 and 1 the best on validation for 3 letters of names
 

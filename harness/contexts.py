@@ -7,10 +7,13 @@ which also fills the context before a word begins.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 Codes = NDArray[np.int64]
 END = "."

@@ -18,19 +18,22 @@ import os
 import random
 import unicodedata
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from harness import markov, points
-from harness.config import Data
 from harness.contexts import END, Codes, count_pairs, encode_words, rank_rows, vocabulary, windows
 from harness.errors import DataError, shown
 from harness.registry import BINARY_SOURCES
 from harness.words import checksum, read_words
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from harness.config import Data
 
 Inputs = NDArray[Any]  # int64 codes (N, T), or float32 coordinates (N, 2) of a binary source
 MEMORY_SHARE = 0.5  # of this machine's memory that one data set's arrays may take
@@ -163,7 +166,7 @@ def cuts(n: int, split: Sequence[float]) -> tuple[int, int]:
 
 
 def _divide(n: int, data: Data, thing: str) -> tuple[int, int, int, str]:
-    """(training items kept, end of training, end of validation, note); DataError if one is empty."""
+    """(training items kept, end of training, end of validation, note); DataError if empty."""
     first, second = cuts(n, data.split)
     sizes = {"training": first, "validation": second - first, "test": n - second}
     empty = [name for name, size in sizes.items() if size < 1]

@@ -13,14 +13,17 @@ from __future__ import annotations
 
 import functools
 import string
-from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from harness.contexts import END, encode_words, windows
 from harness.randomness import stream
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 Reals = NDArray[np.float64]
 SYMBOLS = (END, *string.ascii_lowercase)
@@ -55,7 +58,7 @@ class Source:
 
 @functools.lru_cache(maxsize=16)
 def source(seed: int) -> Source:
-    """The source of one seed: log-odds N(0, 1) per letter, per letter pair and per letter triple."""
+    """The source of one seed: log-odds N(0, 1) per letter, letter pair and letter triple."""
     rng = stream(seed, "markov/table")
     letter_V = rng.standard_normal(V - 1)
     pair_VV = rng.standard_normal((V, V - 1))
@@ -84,7 +87,7 @@ def solve(table_SV: Reals) -> Source:
         moves_SS[state, last * V + 1 : (last + 1) * V] = table_SV[state, 1:]
     begin_S = np.zeros(S)
     begin_S[0] = 1.0
-    visits_S = np.linalg.solve(np.eye(S) - moves_SS.T, begin_S)
+    visits_S: Reals = np.linalg.solve(np.eye(S) - moves_SS.T, begin_S).astype(np.float64)
     total = float(visits_S.sum())
     mass_SV = visits_S[:, None] * table_SV
     mass_VV = mass_SV.reshape(V, V, V).sum(axis=0)  # (last, next)

@@ -39,6 +39,6 @@ def moons(seed: int, n: int) -> Points:
 
 
 def _labels(rng: np.random.Generator, n: int) -> NDArray[np.int64]:
-    """n labels, as many of -1 as of +1 (one more where n is odd), shuffled."""
+    """Labels, as many of -1 as of +1 (one more where n is odd), shuffled."""
     y_N = np.where(np.arange(n) % 2 == 0, -1, 1).astype(np.int64)
     return rng.permutation(y_N)

@@ -20,10 +20,13 @@ import urllib.request
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from harness.config import Data
 from harness.contexts import END
 from harness.errors import DataError, nearest, shown
+
+if TYPE_CHECKING:
+    from harness.config import Data
 
 SHIPPED = {"census": "census1990-first-names.txt", "surnames": "census1990-surnames.txt.gz"}
 MAKEMORE_URL = "https://raw.githubusercontent.com/karpathy/makemore/master/names.txt"
@@ -154,17 +157,17 @@ def _shipped(name: str) -> WordList:
 
 
 def _identity(path: str) -> tuple[str, int, int, int]:
-    """(path, size, mtime, inode) of a readable regular file, or a DataError that says what it is."""
-    full = os.path.expanduser(path)
+    """(path, size, mtime, inode) of a readable regular file, or a DataError saying what it is."""
     try:
-        found = os.stat(full)
+        full = Path(path).expanduser()
+        found = full.stat()
     except (FileNotFoundError, NotADirectoryError):
         raise DataError(
             f"data.path is {shown(path)}, and there is no such file; give the path of a UTF-8 "
             f"word list{_beside(full)}"
         ) from None
-    except (OSError, ValueError) as err:  # too long, a loop of links, no permission, NUL
-        reason = err.strerror if isinstance(err, OSError) else str(err)
+    except (OSError, ValueError, RuntimeError) as err:  # too long, loop, closed, NUL, ~nobody
+        reason = (isinstance(err, OSError) and err.strerror) or str(err)
         raise DataError(
             f"data.path is {shown(path)}, which cannot be read: {reason}; give the path of a "
             "UTF-8 word list."
@@ -179,20 +182,22 @@ def _identity(path: str) -> tuple[str, int, int, int]:
             f"data.path is {shown(path)}, a file of {found.st_size / 2**20:,.0f} MiB; allowed: at "
             f"most {FILE_LIMIT // 2**20} MiB. Take a part of it, for example `head -n 1000000`."
         )
-    return os.path.realpath(full), found.st_size, found.st_mtime_ns, found.st_ino
+    return str(full.resolve()), found.st_size, found.st_mtime_ns, found.st_ino
 
 
-def _beside(full: str) -> str:
+def _beside(full: Path) -> str:
     """The end of a message about a missing file: where it was looked for, and the nearest name."""
     try:
-        folder, name = os.path.split(os.path.abspath(full))
-        return f" (looked in {shown(folder)}).{nearest(name, os.listdir(folder))}"
+        folder = full.absolute().parent
+        names = [entry.name for entry in folder.iterdir()]
+        return f" (looked in {shown(str(folder))}).{nearest(full.name, names)}"
     except OSError:  # the folder is missing too, or closed to us
         return "."
 
 
 @functools.lru_cache(maxsize=8)
-def _read_file(path: str, size: int, mtime_ns: int, inode: int) -> WordList:
+def _read_file(path: str, *_state: int) -> WordList:
+    """Read and parse; the file's size, time and inode only tell the cache when it has changed."""
     try:
         raw = Path(path).read_bytes()
     except OSError as err:
@@ -205,11 +210,12 @@ def _read_file(path: str, size: int, mtime_ns: int, inode: int) -> WordList:
 
 def cache_folder() -> Path:
     """Where this user's downloads are kept: XDG_CACHE_HOME, or what the platform uses."""
-    chosen = os.environ.get("XDG_CACHE_HOME", "")
-    if os.path.isabs(chosen):  # the XDG specification says to ignore relative ones
-        return Path(chosen) / "harness"
-    home = Path(os.path.expanduser("~"))
-    if not home.is_absolute():  # no home folder at all, as in some containers
+    chosen = Path(os.environ.get("XDG_CACHE_HOME", ""))
+    if chosen.is_absolute():  # the XDG specification says to ignore relative ones
+        return chosen / "harness"
+    try:
+        home = Path.home()
+    except RuntimeError:  # no home folder at all, as in some containers
         home = Path(tempfile.gettempdir())
     if sys.platform == "darwin":
         return home / "Library" / "Caches" / "harness"
@@ -243,7 +249,7 @@ def _download(url: str) -> bytes:
         "data=census, which is shipped."
     )
     try:
-        with urllib.request.urlopen(url, timeout=20) as answer:
+        with urllib.request.urlopen(url, timeout=20) as answer:  # noqa: S310 (a constant)
             raw: bytes = answer.read(FILE_LIMIT)
     except (OSError, http.client.HTTPException, ValueError) as err:
         raise DataError(f"data=makemore: {url} could not be fetched ({err}). {remedy}") from None
@@ -263,7 +269,7 @@ def _keep(path: Path, raw: bytes) -> None:
     try:
         with os.fdopen(handle, "wb") as out:
             out.write(raw)
-        os.replace(temporary, path)
+        Path(temporary).replace(path)
     except OSError:
-        os.unlink(temporary)
+        Path(temporary).unlink()
         raise
