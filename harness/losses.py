@@ -239,7 +239,7 @@ def crammer_singer_gradient(
     index = target_KB[..., None]
     inside_KB1 = logits_KBV.gather(-1, index).sub_(1)
     out.copy_(logits_KBV).scatter_(-1, index, -math.inf)
-    rival_KB1 = out.amax(-1, keepdim=True)
+    rival_KB1 = out.max(-1, keepdim=True).values  # amax is twice as slow on short rows
     inside_KB1 = torch.gt(rival_KB1, inside_KB1, out=inside_KB1)
     out.eq_(rival_KB1)
     out.mul_(inside_KB1 / out.sum(-1, keepdim=True))
