@@ -18,6 +18,7 @@ stands in the stack. So only kernels are used whose rounding does not depend on 
 torch.sigmoid and F.softplus take another code path for the last few elements of a tensor, and are
 replaced by exp and by logsigmoid here. The losses on -1/+1 labels are in binary_losses.py.
 """
+# ruff: noqa: ARG001  (one signature for all losses, so that the engine need not tell them apart)
 
 from __future__ import annotations
 
@@ -180,7 +181,7 @@ def bce_gradient(
 def hinge(
     logits_KBV: Tensor, target_KB: Tensor, smoothing_K: Tensor | None = None, summed: bool = False
 ) -> Tensor:
-    """Sum over the V-1 rivals v of max(0, 1 + z[v] - z[target]), divided by V unless summed; (K, B).
+    """Sum over the V-1 rivals v of max(0, 1 + z[v] - z[target]), over V unless summed; (K, B).
 
     In logit units; 0 or more; (V-1)/V (sum V-1) at equal logits. Shift-invariant. Ignores
     smoothing. The mean is torch's multi_margin_loss. Source: Weston & Watkins 1999.
@@ -198,7 +199,7 @@ def hinge_gradient(
     *,
     out: Tensor,
 ) -> Tensor:
-    """c for each rival inside the margin, -c times their number for the target; (K, B, V).
+    """Each rival inside the margin gets c, the target -c times their number; (K, B, V).
 
     c = 1/V, or 1 when summed. A rival exactly at the margin counts as outside, as in torch's
     multi_margin_loss; at equal logits all V-1 are inside.
@@ -251,14 +252,14 @@ def _over_classes(each_KBV: Tensor, summed: bool) -> Tensor:
 
 
 def _minus_target(values_KBV: Tensor, target_KB: Tensor, smoothing_K: Tensor | None) -> Tensor:
-    """values - t in a new tensor, with no onehot ever built."""
+    """A new tensor, values - t, with no onehot ever built."""
     return _subtract_target(values_KBV.clone(), target_KB, smoothing_K, 1.0)
 
 
 def _subtract_target(
     out_KBV: Tensor, target_KB: Tensor, smoothing_K: Tensor | None, scale: float
 ) -> Tensor:
-    """out -= scale * t, in place; returns out. A run with a = 0 gets the bits it gets under None."""
+    """Subtract scale * t in place and return out; a = 0 gives the bits that None gives."""
     index = target_KB[..., None]
     if smoothing_K is None:
         share = out_KBV.new_full((), -scale)

@@ -15,15 +15,17 @@ start, the batches, the dropout masks) is handed in, so that only arithmetic is 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
+from torch.nn import functional as F  # noqa: N812
 
-from harness.config import RunConfig
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from harness.config import RunConfig
 
 Weights = dict[str, Tensor]
 Series = dict[str, tuple[np.ndarray, np.ndarray]]
@@ -139,22 +141,17 @@ def multiplier(run: RunConfig, V: int) -> float:
         "cross_entropy": 1, "nll": 1, "crammer_singer": (V - 1) / V,
         "squared_error": 1, "binary_cross_entropy": 4, "max_margin": 2,
     }  # fmt: skip
-    return fixed.get(run.loss.name) or (total if run.loss.reduction == "sum" else mean)[
-        run.loss.name
-    ]
+    return (
+        fixed.get(run.loss.name) or (total if run.loss.reduction == "sum" else mean)[run.loss.name]
+    )
 
 
 def reached(run: RunConfig, net: PlainNet) -> Weights:
-    """The parameters a regularizer touches: linear weights; scope all: embedding, biases too.
-
-    Batch norm's beta is a bias; its gamma is neither weight matrix nor bias and is left alone.
-    """
-    everything = net.named()
-    ends = (".weight", ".bias", ".beta") if run.reg.scope == "all" else (".weight",)
+    """The parameters a regularizer touches: linear layers' weights, or all that are trained."""
     return {
         name: tensor
-        for name, tensor in everything.items()
-        if name.endswith(ends) and (run.reg.scope == "all" or name != "embedding.weight")
+        for name, tensor in net.named().items()
+        if tensor.requires_grad and (run.reg.scope == "all" or net.is_matrix(name))
     }
 
 
@@ -200,11 +197,8 @@ def optimizer(run: RunConfig, net: PlainNet) -> torch.optim.Optimizer:
 def split_tensors(data: Any, split: str, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
     """(inputs, targets) of one split: int64 contexts and codes, or dense points and labels."""
     part = getattr(data, split)
-    if data.kind == "binary":
-        x = part.x if hasattr(part, "x") else part.x_NT
-        y = part.y if hasattr(part, "y") else part.y_N
-        return torch.as_tensor(np.asarray(x)).to(dtype), torch.as_tensor(np.asarray(y))
-    return torch.as_tensor(np.asarray(part.x_NT)), torch.as_tensor(np.asarray(part.y_N))
+    x, y = torch.as_tensor(np.asarray(part.x_NT)), torch.as_tensor(np.asarray(part.y_N))
+    return (x.to(dtype) if data.kind == "binary" else x), y
 
 
 def reference_losses(run: RunConfig, data: Any, net: PlainNet) -> dict[str, float]:

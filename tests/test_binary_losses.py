@@ -6,7 +6,7 @@ import math
 
 import pytest
 import torch
-from torch.nn import functional as F
+from torch.nn import functional as F  # noqa: N812
 from torch.testing import assert_close
 
 from harness.registry import LOSSES, resolve

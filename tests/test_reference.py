@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 from types import SimpleNamespace
 
 import numpy as np
@@ -10,7 +11,7 @@ import pytest
 import torch
 
 from harness.config import run_config
-from tests.reference import PlainNet, reference_gradients, reference_train
+from tests.reference import PlainNet, data_loss, reference_gradients, reference_train
 
 V, T, B, STEPS, EMBED, WIDTH = 5, 3, 4, 6, 2, 7
 
@@ -281,7 +282,7 @@ def test_evaluation_steps_and_early_stopping():
     steps, values = series["nll/val"]
     assert len(steps) < STEPS + 1
     assert values[-1] >= min(values[:-1])
-    assert all(b < a for a, b in zip(values[:-2], values[1:-1], strict=True))
+    assert all(b < a for a, b in pairwise(values[:-1]))
 
 
 def test_zero_steps_change_nothing():
@@ -295,14 +296,14 @@ def test_binary_sources_by_hand():
     """Dense points, no embedding, labels -1 and +1: one linear layer under each loss."""
     rng = np.random.default_rng(0)
     splits = {
-        name: SimpleNamespace(x=rng.normal(size=(20, 2)), y=rng.integers(2, size=20) * 2 - 1)
+        name: SimpleNamespace(x_NT=rng.normal(size=(20, 2)), y_N=rng.integers(2, size=20) * 2 - 1)
         for name in ("train", "val", "test")
     }
     data = SimpleNamespace(kind="binary", V=1, **splits)
     w = {"output.weight": torch.tensor(rng.normal(size=(2, 1))), "output.bias": torch.zeros(1)}
     w["output.bias"] = w["output.bias"].double()
     rows = np.arange(B)
-    x, y = splits["train"].x[rows], splits["train"].y[rows]
+    x, y = splits["train"].x_NT[rows], splits["train"].y_N[rows]
     m = y * (x @ w["output.weight"].numpy())[:, 0]
     slopes = {
         "squared_error": 2 * (m - 1) * y,  # 2 (z - y), as y^2 = 1
@@ -314,3 +315,31 @@ def test_binary_sources_by_hand():
         got = reference_gradients(run, data, w, rows)
         np.testing.assert_allclose(got["output.weight"].numpy()[:, 0], dz @ x / B, rtol=1e-12)
         np.testing.assert_allclose(got["output.bias"].numpy(), [dz.mean()], rtol=1e-12)
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.2])
+def test_losses_by_definition(smoothing):
+    """Each class loss of the oracle, from its formula in numpy, mean and sum over classes."""
+    rng = np.random.default_rng(5)
+    z, y = rng.normal(size=(9, V)) * 2, rng.integers(V, size=9)
+    p, q, hot = np.exp(z) / np.exp(z).sum(-1, keepdims=True), 1 / (1 + np.exp(-z)), np.eye(V)[y]
+    t = (1 - smoothing) * hot + smoothing / V
+    margin = np.maximum(0, 1 + z - z[np.arange(9), y][:, None]) * (1 - hot)
+    per_class = {
+        "mse": (z - t) ** 2,
+        "brier": (p - t) ** 2,
+        "bce": -t * np.log(q) - (1 - t) * np.log(1 - q),
+        "hinge": margin,
+    }
+    whole = {"cross_entropy": -(t * np.log(p)).sum(-1), "crammer_singer": margin.max(-1)}
+    whole["nll"] = whole["cross_entropy"]
+    for name in [*per_class, *whole]:
+        if smoothing and name in ("hinge", "crammer_singer"):
+            continue  # refused by the config
+        for reduction in ("mean", "sum"):
+            loss = {"name": name, "reduction": reduction, "label_smoothing": smoothing}
+            want = whole.get(name)
+            if want is None:
+                want = getattr(per_class[name], reduction)(-1)
+            got = data_loss(config(loss=loss), torch.tensor(z), torch.tensor(y))
+            np.testing.assert_allclose(got.numpy(), want, rtol=1e-11, atol=1e-14)
