@@ -1,0 +1,128 @@
+"""Composing thousands of jobs in about a second, equal to Hydra's own composition of each.
+
+Hydra composes a job in about a tenth of a second, most of it spent on groups. Jobs that choose the
+same groups share that work: Hydra composes each distinct choice once, then plain values are set in
+copies of it.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from typing import Any
+
+from hydra.core.config_loader import ConfigLoader
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override, OverrideType
+from omegaconf import DictConfig, OmegaConf
+
+Plain = dict[str, Any]
+
+
+def compose_jobs(
+    loader: ConfigLoader, master: DictConfig, jobs: Sequence[Sequence[str]]
+) -> list[Plain]:
+    """The plain config of every job, in order: interpolations resolved, no `hydra` node.
+
+    jobs: each job's overrides, as a sweeper hands them over. Raises what Hydra raises for a job
+    that does not compose.
+    """
+    composer = _Composer(loader, master)
+    return [composer.compose(job) for job in jobs]
+
+
+class _Composer:
+    """Remembers parsed overrides and the composition of every distinct choice of groups."""
+
+    def __init__(self, loader: ConfigLoader, master: DictConfig) -> None:
+        self.loader, self.master = loader, master
+        self.parser = OverridesParser.create(config_loader=loader)
+        self.groups = frozenset(loader.list_groups(""))
+        self.parsed: dict[str, Override] = {}
+        self.bases: dict[tuple[str, ...], Plain | DictConfig | None] = {}
+
+    def compose(self, job: Sequence[str]) -> Plain:
+        overrides = [self.parse(text) for text in job]
+        plain = [self.is_plain(override) for override in overrides]
+        structure = tuple(text for text, yes in zip(job, plain, strict=True) if not yes)
+        if structure not in self.bases:
+            self.bases[structure] = self.base(structure)
+        config = copy.deepcopy(self.bases[structure])
+        values = [o for o, yes in zip(overrides, plain, strict=True) if yes]
+        others = [o.key_or_group for o, yes in zip(overrides, plain, strict=True) if not yes]
+        if config is None or not all(_set(config, value, others) for value in values):
+            return _task(self.loader.load_sweep_config(self.master, list(job)))
+        return _task(config) if isinstance(config, DictConfig) else config
+
+    def parse(self, text: str) -> Override:
+        if text not in self.parsed:
+            self.parsed[text] = self.parser.parse_override(text)
+        return self.parsed[text]
+
+    def is_plain(self, override: Override) -> bool:
+        """Whether it only sets one value of a key that exists, which no other value can depend on."""
+        key, value = override.key_or_group, override.value()
+        return (
+            override.type == OverrideType.CHANGE
+            and override.package is None
+            and key not in self.groups
+            and "/" not in key
+            and not key.startswith("hydra.")
+            and not isinstance(value, dict)
+            and "${" not in repr(value)
+        )
+
+    def base(self, structure: tuple[str, ...]) -> Plain | DictConfig | None:
+        """The composition for one choice of groups: plain where no value refers to another one.
+
+        None where values refer to Hydra's own settings, which differ from job to job.
+        """
+        config = self.loader.load_sweep_config(self.master, list(structure))
+        task = {
+            str(key): OmegaConf.to_container(node) if OmegaConf.is_config(node) else node
+            for key, node in config.items_ex(resolve=False)
+            if key != "hydra"
+        }
+        text = repr(task)
+        if "${" not in text:
+            return task
+        return None if "${hydra" in text else OmegaConf.create(task)
+
+
+def _task(config: DictConfig) -> Plain:
+    """Everything but `hydra`, resolved; that node may hold references to what is not set."""
+    return {
+        str(key): OmegaConf.to_container(node, resolve=True) if OmegaConf.is_config(node) else node
+        for key, node in config.items()
+        if key != "hydra"
+    }
+
+
+def _set(config: Plain | DictConfig, override: Override, others: Sequence[str]) -> bool:
+    """Set one value; False where only Hydra can tell what it means (or that it is wrong)."""
+    key = override.key_or_group
+    for other in others:  # `+a.b=1 a.b=2`: order matters, so it is left to Hydra
+        if "." in other and (key.startswith(other) or other.startswith(key)):
+            return False
+    *path, last = key.split(".")
+    node: Any = config
+    for part in path:
+        if not _holds(node, part):
+            return False
+        node = node[part]
+    if not _holds(node, last) or _is_mapping(_raw(node, last)):
+        return False
+    node[last] = override.value()
+    return True
+
+
+def _is_mapping(node: Any) -> bool:
+    return isinstance(node, (dict, DictConfig))
+
+
+def _holds(node: Any, key: str) -> bool:
+    return _is_mapping(node) and key in node.keys()  # noqa: SIM118  a DictConfig's own `in` resolves
+
+
+def _raw(node: Any, key: str) -> Any:
+    return node._get_node(key) if isinstance(node, DictConfig) else node[key]

@@ -1,0 +1,1 @@
+"""Hydra finds launchers and sweepers here alone; the work is done in `harness`, loaded on use."""
