@@ -7,6 +7,7 @@ runs that differ in them can still be trained in one fused program (`stacks`).
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 import types
 import typing
@@ -68,7 +69,7 @@ def check(prefix: str, settings: Any) -> None:
 
     Whole floats become ints where an int is asked for, ints become floats, lists become tuples.
     """
-    kinds = typing.get_type_hints(type(settings))
+    kinds = _kinds(type(settings))
     for field in dataclasses.fields(settings):
         if not field.metadata:
             continue
@@ -76,6 +77,11 @@ def check(prefix: str, settings: Any) -> None:
         value = getattr(settings, field.name)
         clean = _clean(key, value, kinds[field.name], field.metadata)
         object.__setattr__(settings, field.name, clean)
+
+
+@functools.cache
+def _kinds(group: type) -> dict[str, Any]:
+    return typing.get_type_hints(group)  # reads source text: too slow for once a run
 
 
 def _clean(key: str, value: Any, kind: Any, rule: typing.Mapping[str, Any]) -> Any:
