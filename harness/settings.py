@@ -30,7 +30,7 @@ class Tracking:
     )
 
     def __post_init__(self) -> None:
-        if self.name is False:  # an unquoted `off` in YAML
+        if not self.name:  # an unquoted `off` in YAML
             object.__setattr__(self, "name", "off")
         check("tracking.", self)
         if not self.experiment.strip() or len(self.experiment) > 250:

@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
-Series = Mapping[str, tuple[NDArray[np.int64], NDArray[np.float64]]]
+Series = Mapping[str, tuple[ArrayLike, ArrayLike]]
 
 ONSET_MARGIN = 0.005  # nats a character; validation must rise by this (or 2 standard errors)
 ONSET_EVALUATIONS = 3  # and stay there for this many evaluations, up to the last one
@@ -90,7 +90,7 @@ def _ends_finite(series: Series, name: str) -> bool:
 
 
 def _final_gap(train: Curve, val: Curve) -> float | None:
-    """val - train at the last step that both have; None where they share none."""
+    """Validation minus training at the last step that both have; None where they share none."""
     shared = np.intersect1d(train[0], val[0])
     if not len(shared):
         return None
