@@ -88,3 +88,13 @@ def test_order_of_words_changes_no_count(words, rng):
         words = rng.sample(words, len(words))
     for a, b in zip(*results, strict=True):
         assert np.array_equal(a, b)
+
+
+def test_long_contexts_do_not_overflow():
+    """64 columns of 27 symbols (27^64 rows are possible) rank as numpy ranks whole rows."""
+    rows_NT = np.random.default_rng(0).integers(0, 2, (400, 64)) * 26
+    rows_NT[::2] = rows_NT[1::2]  # each row twice, so that there is something to merge
+    want_CT, want_N = np.unique(rows_NT, axis=0, return_inverse=True)
+    rows_CT, index_N = rank_rows(rows_NT, 27)
+    assert len(rows_CT) == 200
+    assert np.array_equal(rows_CT, want_CT) and np.array_equal(index_N, want_N.ravel())

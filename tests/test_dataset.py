@@ -111,6 +111,9 @@ def test_fraction_takes_the_first_training_words():
     assert part.val.words == whole.val.words and part.test.words == whole.test.words
     assert part.symbols == whole.symbols and part.sha256 == whole.sha256
     assert part.notes == ("training keeps 413 of 4,130 words (data.fraction=0.1)",)
+    assert len(load_data(Data(fraction=0.25)).train.words) == 1033  # 1032.5, rounded up
+    # .07 of 100 words is 7, though .07 * 100 is 7.000000000000001
+    assert len(load_data(Data(name="markov", words=125, fraction=0.07)).train.words) == 7
     assert len(load_data(Data(fraction=1e-12)).train.words) == 1
 
 
