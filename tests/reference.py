@@ -40,8 +40,8 @@ class PlainNet(nn.Module):
         dtype = weights["output.weight"].dtype
         self.embedding = None
         if "embedding.weight" in weights:
-            rows, columns = weights["embedding.weight"].shape
-            self.embedding = nn.Embedding(rows, columns, dtype=dtype)
+            symbols, n_embd = weights["embedding.weight"].shape
+            self.embedding = nn.Embedding(symbols, n_embd, dtype=dtype)
         self.hidden, self.norms = nn.ModuleList(), nn.ModuleList()
         while f"hidden.{len(self.hidden)}.weight" in weights:
             name = f"hidden.{len(self.hidden)}"
@@ -51,7 +51,8 @@ class PlainNet(nn.Module):
             norm = nn.BatchNorm1d(fan_out, eps=1e-5, momentum=0.001, dtype=dtype)
             self.norms.append(norm if normed else nn.Identity())
         self.activation = ACTIVATIONS[activation]()
-        self.output = nn.Linear(*weights["output.weight"].shape, dtype=dtype)
+        fan_in, fan_out = weights["output.weight"].shape
+        self.output = nn.Linear(fan_in, fan_out, dtype=dtype)
         with torch.no_grad():
             for name, tensor in self.named().items():
                 tensor.copy_(weights[name].T if self.is_matrix(name) else weights[name])
@@ -63,18 +64,14 @@ class PlainNet(nn.Module):
 
     def named(self) -> Weights:
         """The live tensors by their names in a record."""
+        renamed = {"norms.": "hidden.", ".weight": ".gamma", ".bias": ".beta"}
         out: Weights = {}
-        if self.embedding is not None:
-            out["embedding.weight"] = self.embedding.weight
-        for i, (linear, norm) in enumerate(zip(self.hidden, self.norms, strict=True)):
-            out[f"hidden.{i}.weight"] = linear.weight
-            if isinstance(norm, nn.BatchNorm1d):
-                out[f"hidden.{i}.gamma"], out[f"hidden.{i}.beta"] = norm.weight, norm.bias
-                out[f"hidden.{i}.running_mean"] = norm.running_mean
-                out[f"hidden.{i}.running_var"] = norm.running_var
-            else:
-                out[f"hidden.{i}.bias"] = linear.bias
-        out["output.weight"], out["output.bias"] = self.output.weight, self.output.bias
+        for name, tensor in [*self.named_parameters(), *self.named_buffers()]:
+            if name.startswith("norms."):
+                for old, new in renamed.items():
+                    name = name.replace(old, new)
+            if not name.endswith("num_batches_tracked"):
+                out[name] = tensor
         return out
 
     def saved(self) -> Weights:
@@ -84,29 +81,27 @@ class PlainNet(nn.Module):
             for name, t in self.named().items()
         }
 
-    def forward(
-        self, x: Tensor, masks: Sequence[Tensor] | None = None, drop: float = 0.0
-    ) -> Tensor:
+    def forward(self, x: Tensor, masks: Sequence[Tensor] | None, drop: float) -> Tensor:
         """Logits (B, V or 1) of contexts (B, T) or dense points (B, I)."""
-        h = x if self.embedding is None else self.embedding(x).flatten(1)
+        h: Tensor = x if self.embedding is None else self.embedding(x).flatten(1)
         for i, (linear, norm) in enumerate(zip(self.hidden, self.norms, strict=True)):
             h = self.activation(norm(linear(h)))
             if masks is not None:
                 h = h * masks[i].to(h.dtype) / (1 - drop)
-        return self.output(h)
+        z: Tensor = self.output(h)
+        return z
 
 
 def data_loss(run: RunConfig, z: Tensor, y: Tensor) -> Tensor:
     """The run's own loss, one number an example (B,), from logits (B, V) or (B, 1)."""
     name, a, V = run.loss.name, run.loss.label_smoothing, z.shape[-1]
+    label = y.to(z.dtype)  # -1 and +1 under the binary losses
     if name == "squared_error":
-        return F.mse_loss(z[:, 0], y.to(z.dtype), reduction="none")
+        return F.mse_loss(z[:, 0], label, reduction="none")
     if name == "binary_cross_entropy":
-        return F.binary_cross_entropy_with_logits(
-            z[:, 0], (y.to(z.dtype) + 1) / 2, reduction="none"
-        )
+        return F.binary_cross_entropy_with_logits(z[:, 0], (label + 1) / 2, reduction="none")
     if name == "max_margin":
-        return F.relu(1 - z[:, 0] * y.to(z.dtype))
+        return F.relu(1 - z[:, 0] * label)
     if name == "cross_entropy":
         return F.cross_entropy(z, y, reduction="none", label_smoothing=a)
     if name == "nll":
@@ -127,23 +122,19 @@ def data_loss(run: RunConfig, z: Tensor, y: Tensor) -> Tensor:
     elif name == "bce":
         each = F.binary_cross_entropy_with_logits(z, hot, reduction="none")
     else:
-        raise AssertionError(f"the oracle knows no loss {name!r}")
+        raise ValueError(f"the oracle knows no loss {name!r}")
     return each.sum(-1) if run.loss.reduction == "sum" else each.mean(-1)
 
 
 def multiplier(run: RunConfig, V: int) -> float:
-    """Gradient matching, written out as a table of its own."""
+    """Gradient matching, written out as tables of its own."""
     if not run.loss.match_gradients:
         return 1.0
     mean = {"hinge": 1, "bce": V, "mse": V / 2, "brier": V * V / 2}
     total = {"hinge": 1 / V, "bce": 1, "mse": 1 / 2, "brier": V / 2}
-    fixed = {
-        "cross_entropy": 1, "nll": 1, "crammer_singer": (V - 1) / V,
-        "squared_error": 1, "binary_cross_entropy": 4, "max_margin": 2,
-    }  # fmt: skip
-    return (
-        fixed.get(run.loss.name) or (total if run.loss.reduction == "sum" else mean)[run.loss.name]
-    )
+    other = {"crammer_singer": (V - 1) / V, "binary_cross_entropy": 4, "max_margin": 2}
+    chosen = total if run.loss.reduction == "sum" else mean
+    return (chosen | other).get(run.loss.name, 1.0)
 
 
 def reached(run: RunConfig, net: PlainNet) -> Weights:
@@ -157,14 +148,15 @@ def reached(run: RunConfig, net: PlainNet) -> Weights:
 
 def penalty(run: RunConfig, net: PlainNet) -> Tensor:
     """What is added to the data loss; 0 for the regularizers that add nothing."""
-    terms = {
-        "l2": lambda w: (w * w).mean(),
-        "l2_sum": lambda w: (w * w).sum(),
-        "l1": lambda w: w.abs().sum(),
-    }
-    if run.reg.name not in terms:
-        return net.output.weight.new_zeros(())
-    return run.reg.strength * sum(terms[run.reg.name](w) for w in reached(run, net).values())
+    total = net.output.weight.new_zeros(())
+    for w in reached(run, net).values():
+        if run.reg.name == "l2":
+            total = total + run.reg.strength * (w * w).mean()
+        elif run.reg.name == "l2_sum":
+            total = total + run.reg.strength * (w * w).sum()
+        elif run.reg.name == "l1":
+            total = total + run.reg.strength * w.abs().sum()
+    return total
 
 
 def lr_factor(run: RunConfig, step: int) -> float:
@@ -198,7 +190,7 @@ def split_tensors(data: Any, split: str, dtype: torch.dtype) -> tuple[Tensor, Te
     """(inputs, targets) of one split: int64 contexts and codes, or dense points and labels."""
     part = getattr(data, split)
     x, y = torch.as_tensor(np.asarray(part.x_NT)), torch.as_tensor(np.asarray(part.y_N))
-    return (x.to(dtype) if data.kind == "binary" else x), y
+    return x.to(dtype) if data.kind == "binary" else x, y
 
 
 def reference_losses(run: RunConfig, data: Any, net: PlainNet) -> dict[str, float]:
@@ -209,9 +201,7 @@ def reference_losses(run: RunConfig, data: Any, net: PlainNet) -> dict[str, floa
     with torch.no_grad():
         for split in ("train", "val", "test"):
             x, y = split_tensors(data, split, dtype)
-            if len(y) == 0:
-                continue
-            z = net(x)
+            z = net(x, None, 0.0)
             if data.kind == "binary":
                 nll = F.binary_cross_entropy_with_logits(z[:, 0], (y.to(dtype) + 1) / 2)
                 right = (z[:, 0] > 0) == (y > 0)
@@ -231,8 +221,7 @@ def objective(
 ) -> Tensor:
     """What one step differentiates: matched data loss of the batch, plus the penalty."""
     drop = run.reg.strength if run.reg.name == "dropout" else 0.0
-    if drop > 0 and masks is None:
-        raise AssertionError("a run with dropout needs its masks")
+    assert drop == 0 or masks is not None, "a run with dropout needs its masks"
     each = data_loss(run, net(x, masks if drop > 0 else None, drop), y)
     whole = each.sum() if run.loss.batch_reduction == "sum" else each.mean()
     return multiplier(run, net.output.out_features) * whole + penalty(run, net)
@@ -281,11 +270,10 @@ def reference_train(
     for step in range(run.train.steps + 1):
         if step % every == 0 or step == run.train.steps:
             now = reference_losses(run, data, net)
-            for name, value in now.items():
-                seen.setdefault(name, []).append((step, value))
-            if "nll/val" in now:
-                stale = 0 if now["nll/val"] < best else stale + 1
-                best = min(best, now["nll/val"])
+            for name, number in now.items():
+                seen.setdefault(name, []).append((step, number))
+            stale = 0 if now["nll/val"] < best else stale + 1
+            best = min(best, now["nll/val"])
             if run.train.early_stopping is not None and stale >= run.train.early_stopping:
                 break
         if step == run.train.steps:

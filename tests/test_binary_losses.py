@@ -20,7 +20,7 @@ def value(name, z, y):
 
 def gradient(name, z, y, out=None):
     out = torch.full_like(z, math.nan) if out is None else out
-    assert resolve(LOSSES[name].gradient)(z, y, None, False, out=out) is out
+    assert resolve(str(LOSSES[name].gradient))(z, y, None, False, out=out) is out
     return out
 
 

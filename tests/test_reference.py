@@ -5,13 +5,20 @@ from __future__ import annotations
 import math
 from itertools import pairwise
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
 from harness.config import run_config
-from tests.reference import PlainNet, data_loss, reference_gradients, reference_train
+from tests.reference import (
+    PlainNet,
+    data_loss,
+    reached,
+    reference_gradients,
+    reference_train,
+)  # fmt: skip
 
 V, T, B, STEPS, EMBED, WIDTH = 5, 3, 4, 6, 2, 7
 
@@ -77,7 +84,8 @@ def numpy_gradients(w, x, y, keep=None, drop=0.0):
 
 def hand_loop(w, data, rows_by_step, move, lr=lambda t: 0.1, embed_lr=None, extra=None):
     """Ten lines of training: gradient, plus what a penalty adds, through an update rule."""
-    w, state = {name: t.numpy().copy() for name, t in w.items()}, {}
+    w = {name: t.numpy().copy() for name, t in w.items()}
+    state: dict[str, Any] = {}
     for t, rows in enumerate(rows_by_step):
         g = numpy_gradients(w, data.train.x_NT[rows], data.train.y_N[rows])
         for name in w:
@@ -174,6 +182,15 @@ def test_penalties_equal_the_hand_loop(scope, reg, slope):
     assert ("penalty" in series) == (reg != "weight_decay")
 
 
+def test_scopes_name_what_they_reach():
+    """Weights: linear layers' matrices. All: everything trained, so no running statistics."""
+    w = start((WIDTH,), batch_norm=True)
+    for scope, spared in (("weights", ("embedding", "bias", "gamma", "beta")), ("all", ())):
+        run = config((WIDTH,), reg={"name": "l2", "strength": 1, "scope": scope})
+        want = {n for n in w if "running" not in n and not any(part in n for part in spared)}
+        assert set(reached(run, PlainNet(w, "tanh"))) == want
+
+
 def test_weight_decay_is_decoupled_from_adam():
     """Decay bypasses the moments: w (1 - lr strength), then Adam's own step (AdamW)."""
     data, w = toy(), start()
@@ -258,7 +275,7 @@ def test_forward_by_hand(activation):
     """Two hidden layers and each nonlinearity, gelu as x times the normal distribution function."""
     w = start((4, 3))
     n = {name: t.numpy() for name, t in w.items()}
-    nonlinear = {
+    nonlinear: Any = {
         "tanh": np.tanh,
         "relu": lambda v: np.maximum(v, 0),
         "gelu": lambda v: v * 0.5 * (1 + np.vectorize(math.erf)(v / math.sqrt(2))),
@@ -268,7 +285,7 @@ def test_forward_by_hand(activation):
     h = n["embedding.weight"][x].reshape(len(x), -1)
     for i in range(2):
         h = nonlinear(h @ n[f"hidden.{i}.weight"] + n[f"hidden.{i}.bias"])
-    got = PlainNet(w, activation)(torch.tensor(x)).detach().numpy()
+    got = PlainNet(w, activation)(torch.tensor(x), None, 0.0).detach().numpy()
     np.testing.assert_allclose(got, h @ n["output.weight"] + n["output.bias"], rtol=1e-12)
 
 
