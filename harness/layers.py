@@ -42,19 +42,26 @@ class Linear:
             self.bias = torch.zeros(K, wide_out, dtype=dtype, device=device)
             self.bias_grad = torch.zeros_like(self.bias)
 
-    def forward(self, x_KBI: Tensor, *, out: Tensor) -> Tensor:
-        """x @ weight + bias for every run; (K, B, O_)."""
+    def forward(self, x_KBI: Tensor, *, out: Tensor, times: float = 1.0) -> Tensor:
+        """times * (x @ weight + bias) for every run; (K, B, O_)."""
         if self.bias is None:
             return torch.bmm(x_KBI, self.weight, out=out)
-        return torch.baddbmm(self.bias[:, None, :], x_KBI, self.weight, out=out)
+        return torch.baddbmm(
+            self.bias[:, None, :], x_KBI, self.weight, beta=times, alpha=times, out=out
+        )
 
-    def backward(self, x_KBI: Tensor, d_KBO: Tensor, *, out: Tensor | None) -> None:
-        """Weight and bias gradients; d loss / d x into `out` unless it is None."""
-        torch.bmm(x_KBI.transpose(1, 2), d_KBO, out=self.weight_grad)
-        if self.bias_grad is not None:
+    def collect(self, x_KBI: Tensor, d_KBO: Tensor, *, into_weights: bool) -> None:
+        """Weight and bias gradients into their buffers, or added straight onto the parameters.
+
+        The latter is plain gradient descent when d already carries minus the learning rate: the
+        backward pass is linear in d, so no gradient need ever be stored.
+        """
+        target, keep = (self.weight, 1.0) if into_weights else (self.weight_grad, 0.0)
+        torch.baddbmm(target, x_KBI.transpose(1, 2), d_KBO, beta=keep, out=target)
+        if self.bias is not None and self.bias_grad is not None:
             torch.sum(d_KBO, 1, out=self.bias_grad)
-        if out is not None:
-            torch.bmm(d_KBO, self.weight.transpose(1, 2), out=out)
+            if into_weights:
+                self.bias.add_(self.bias_grad)
 
 
 class BatchNorm:
@@ -105,17 +112,25 @@ class BatchNorm:
         pre_KBO.add_(self.beta[:, None])
 
 
-def activate(kind: str, pre: Tensor, out: Tensor) -> Tensor:
-    """The nonlinearity, elementwise, into `out` (may be `pre` itself except for gelu)."""
-    if kind == "tanh":  # 2 sigmoid(2x) - 1: torch.tanh costs six times as much on CPU
-        torch.mul(pre, 2.0, out=out)
-        torch.sigmoid(out, out=out)
-        return out.mul_(2.0).sub_(1.0)
+def pre_factor(kind: str) -> float:
+    """What `activate` wants its input multiplied by; folded into the matrix product before it."""
+    return 2.0 if kind == "tanh" else 1.0
+
+
+def activate(kind: str, pre: Tensor, out: Tensor, minus_one: Tensor) -> Tensor:
+    """The nonlinearity of pre / pre_factor, elementwise, into `out` (`pre` itself unless gelu).
+
+    tanh(x) = 2 sigmoid(2x) - 1, because torch.tanh costs six times as much on CPU; exact to some
+    1e-7 in float32. `minus_one` is a 0-dimensional -1, so that the last two operations are one.
+    """
+    if kind == "tanh":
+        torch.sigmoid(pre, out=out)
+        return torch.add(minus_one, out, alpha=2.0, out=out)
     if kind == "relu":
         return torch.clamp_min(pre, 0.0, out=out)
     if kind == "gelu":
         return torch.ops.aten.gelu.out(pre, out=out)
-    return out if out is pre else out.copy_(pre)
+    return out
 
 
 def activation_backward(kind: str, d: Tensor, pre: Tensor, h: Tensor) -> None:
