@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import sys
 import traceback
+import warnings
 
 import click
 
@@ -44,10 +45,20 @@ def sweep(overrides: tuple[str, ...]) -> int:
     return hydra_app.run(overrides, multirun=True)
 
 
+@cli.command()
+@click.option("--port", type=int, help="Port to serve on; default: 5000, or the next free one.")
+def ui(port: int | None) -> int:
+    """Open MLflow's pages over the same store, on 127.0.0.1 alone."""
+    from harness.ui import serve
+
+    return serve(port)
+
+
 def run(argv: list[str] | None = None) -> int:
     """Run one command line; returns its exit code and prints errors on stderr, without traceback."""
     from harness.errors import HarnessError
 
+    warnings.formatwarning = _warning_line
     try:
         code = cli.main(args=argv, prog_name="harness", standalone_mode=False)
     except HarnessError as error:
@@ -57,12 +68,18 @@ def run(argv: list[str] | None = None) -> int:
         return 2
     except (click.Abort, KeyboardInterrupt):
         return 130
+    except SystemExit as done:  # Hydra's help leaves this way
+        return done.code if isinstance(done.code, int) else int(bool(done.code))
     except BrokenPipeError:  # the reader of our output has gone: nobody to tell
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except Exception as error:  # noqa: BLE001  a defect of ours: say so, in one line
         return _told(error, 1, f"unexpected {type(error).__name__}: ")
     return code if isinstance(code, int) else 0
+
+
+def _warning_line(message: Warning | str, *_: object, **__: object) -> str:
+    return f"harness: {message}\n"
 
 
 def _told(error: Exception, code: int, prefix: str = "") -> int:

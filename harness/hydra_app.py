@@ -89,7 +89,7 @@ def run(argv: Sequence[str], *, multirun: bool) -> int:
     Raises ConfigError or DataError for bad input, before any run is created.
     """
     own, rest = own_flags(argv)
-    args = get_args_parser().parse_intermixed_args(quote_paths(rest))
+    args = parse(quote_paths(rest))
     task = Task(**vars(own))
     if args.experimental_rerun is not None:
         raise ConfigError(
@@ -119,6 +119,19 @@ def own_flags(argv: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
     parser.add_argument("--into", metavar="SWEEP")
     parser.add_argument("--quiet", action="store_true")
     return parser.parse_known_args(list(argv))
+
+
+def parse(argv: Sequence[str]) -> argparse.Namespace:
+    """Hydra's flags and the overrides among them, in any order; ConfigError for an unknown flag."""
+    parser = get_args_parser()
+    parser.exit_on_error = False
+    try:
+        args, unknown = parser.parse_known_intermixed_args(list(argv))
+    except argparse.ArgumentError as error:
+        raise ConfigError(f"{error}; harness train --help lists the flags.") from error
+    if unknown:
+        raise ConfigError(f"{unknown[0]} is no flag; harness train --help lists them.")
+    return args
 
 
 def check_overrides(overrides: Sequence[str], *, foreign: bool) -> None:

@@ -1,0 +1,299 @@
+"""One run or a grid, from settings to results: the same path for `train`, `sweep` and the launcher.
+
+Everything is checked before anything is written: settings, data, ledger. Runs already finished are
+not trained again, equal ones are trained once, and what happens is told to the ledger first and to
+tracking second.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import os
+import signal
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from types import FrameType
+from typing import TYPE_CHECKING, Any
+
+from harness import console
+from harness.config import Data, RunConfig, build, run_config
+from harness.errors import ConfigError, HarnessError
+from harness.ledger import Ledger
+from harness.manifests import SweepManifest, new_single, new_sweep
+from harness.settings import Ledger as LedgerSettings
+from harness.settings import Tracking
+
+if TYPE_CHECKING:
+    from harness.tracking import NullTracker
+
+STOP_SECONDS = 0.8  # for tracking to end in, after workers have stopped; the ledger has the rest
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """What the command line says beside the settings."""
+
+    single: bool = False  # one run by itself, without a parent
+    again: bool = False  # train a finished run once more
+    dry_run: bool = False
+    into: str | None = None  # an older sweep to join
+    quiet: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """Per job, in order: best/nll_val, or the exception that ended it; None after a dry run."""
+
+    values: list[Any]
+    sweep_id: str | None = None
+    exit_code: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Jobs:
+    """A checked grid: `run_ids` a job in order (equal ones repeat), `runs` by id, each once."""
+
+    run_ids: tuple[str, ...]
+    runs: Mapping[str, RunConfig]
+    checksums: Mapping[Data, str]
+    tracking: Tracking
+    ledger: LedgerSettings
+
+
+class Stopped(HarnessError):
+    """The user (130) or the system (143) asked to stop; what was finished is kept."""
+
+    def __init__(self, signum: int) -> None:
+        super().__init__(
+            "stopped; finished runs are kept, and the same command goes on from here."
+        )
+        self.exit_code = 128 + signum
+
+
+def run_jobs_of(
+    configs: Sequence[Mapping[str, Any]], *, options: Options, overrides: Sequence[str] = ()
+) -> Outcome:
+    """Train the runs that these plain composed configs describe; ConfigError before any begins.
+
+    Raises Stopped after SIGINT or SIGTERM, once what was finished is safe.
+    """
+    jobs = check_jobs(configs)
+    if options.dry_run:
+        from harness import dry_run
+
+        dry_run.show(
+            jobs.runs, Ledger(jobs.ledger.dir), workers=_workers(jobs),
+            tracked=jobs.tracking.name != "off",
+        )  # fmt: skip
+        return Outcome(values=[None] * len(configs))
+    ledger = Ledger(jobs.ledger.dir)
+    ledger.prepare()
+    manifest = _manifest(jobs, options, overrides, ledger)
+    with ledger.lock_sweep(manifest.sweep_id):
+        failed = _train(jobs, options, manifest, ledger)
+    rows = _rows(ledger, jobs.runs)
+    _tell(rows, failed, manifest, options)
+    values = [_value(run_id, rows, failed) for run_id in jobs.run_ids]
+    sweep_id = None if options.single else manifest.sweep_id
+    return Outcome(values=values, sweep_id=sweep_id, exit_code=1 if failed else 0)
+
+
+def check_jobs(configs: Sequence[Mapping[str, Any]]) -> Jobs:
+    """Settings and data of every job; nothing is written. ConfigError or DataError if wrong."""
+    from harness.dataset import load_data
+
+    surroundings, runs = set(), []
+    for config in configs:
+        tracking = build(Tracking, "tracking.", config.get("tracking") or {})
+        kept = build(LedgerSettings, "ledger.", config.get("ledger") or {})
+        surroundings.add((tracking, kept))
+        own = {k: v for k, v in config.items() if k not in ("tracking", "ledger")}
+        runs.append(run_config(own))
+    if len(surroundings) > 1:
+        raise ConfigError(
+            "tracking.* and ledger.* differ between the runs of one sweep; allowed: one value each. "
+            "Start one sweep for each."
+        )
+    sources = dict.fromkeys(run.data for run in runs)
+    checksums = {data: load_data(data).sha256 for data in sources}
+    from harness.engine import device_of  # torch: loaded once all else is known to be right
+
+    _check_machine(runs)
+    ids = tuple(run.run_id(checksums[run.data], device_of(run)) for run in runs)
+    tracking, kept = surroundings.pop()
+    return Jobs(
+        run_ids=ids, runs=dict(zip(ids, runs, strict=True)), checksums=checksums,
+        tracking=tracking, ledger=kept,
+    )  # fmt: skip
+
+
+def _check_machine(runs: Sequence[RunConfig]) -> None:
+    import torch
+
+    if any(run.engine.device == "cuda" for run in runs) and not torch.cuda.is_available():
+        raise ConfigError(
+            "engine.device is 'cuda', but torch finds no CUDA card here; allowed here: auto, cpu. "
+            "A card needs its driver and torch's CUDA build: make setup TORCH=cuda."
+        )
+    for run in runs:
+        if run.engine.executor != "local":
+            raise ConfigError(
+                f"engine.executor is '{run.engine.executor}', which this version does not have; "
+                "allowed: local."
+            )
+
+
+def _manifest(
+    jobs: Jobs, options: Options, overrides: Sequence[str], ledger: Ledger
+) -> SweepManifest:
+    shown = tuple(text for text in overrides if not text.startswith("hydra"))
+    told = {"experiment": jobs.tracking.experiment}
+    if options.single:
+        run_id, run = next(iter(jobs.runs.items()))
+        return ledger.write_sweep(new_single(run_id, run, overrides=shown, tracking=told))
+    fresh = new_sweep(jobs.runs, overrides=shown, tracking=told)
+    if options.into is None:
+        return ledger.write_sweep(fresh)
+    joined = ledger.read_sweep(options.into).joined(fresh)
+    return ledger.write_sweep(joined, replace=True)
+
+
+def _train(
+    jobs: Jobs, options: Options, manifest: SweepManifest, ledger: Ledger
+) -> dict[str, str]:
+    """Train what is not finished, telling ledger and tracking; run_id -> message of failed runs."""
+    from harness.tracking import open_tracking
+
+    finished = set() if options.again else ledger.finished(jobs.runs, verify=True)
+    todo = {run_id: run for run_id, run in jobs.runs.items() if run_id not in finished}
+    if finished:
+        what = "this run is" if options.single else f"{len(finished)} of {len(jobs.runs)} runs are"
+        hint = "; --again trains it once more" if options.single else ""
+        console.say(f"{what} finished already{hint}.")
+        if options.single:
+            return {}
+    tracker = open_tracking(jobs.tracking, ledger)
+    with stop_signals() as stop:
+        tracker.open_sweep(manifest)
+        for run_id in finished:  # complete under this parent too, without training
+            tracker.finished(run_id)
+        failed = _run_all(todo, jobs, options, ledger, tracker, stop.event) if todo else {}
+        tracker.close("KILLED", STOP_SECONDS) if stop.signum else tracker.close()
+        if stop.signum:
+            raise Stopped(stop.signum)
+    return failed
+
+
+def _run_all(
+    todo: Mapping[str, RunConfig], jobs: Jobs, options: Options, ledger: Ledger,
+    tracker: NullTracker, stop: threading.Event,
+) -> dict[str, str]:  # fmt: skip
+    from harness.workers import Event, run_jobs
+
+    failed: dict[str, str] = {}
+    steps = {run_id: run.train.steps for run_id, run in todo.items()}
+    with console.progress(steps, quiet=options.quiet) as meter:
+
+        def on_event(event: Event) -> None:
+            if event.kind == "note":
+                console.say(event.message)
+                return
+            if event.kind in ("finished", "failed"):
+                meter.ended(event.run_id)
+            else:
+                meter.step(event.run_id, event.step)
+            if event.kind == "points":
+                tracker.points(event)
+            elif event.kind == "finished":
+                tracker.finished(event.run_id)  # read back from the ledger: what is kept is shown
+            elif event.kind == "failed":
+                failed[event.run_id] = event.message
+                tracker.failed(event.run_id, event.message)
+
+        run_jobs(
+            list(todo.values()), ledger=ledger, on_event=on_event, stop=stop,
+            workers=1 if options.single else next(iter(todo.values())).engine.workers,
+            checkpoint_seconds=jobs.ledger.checkpoint_seconds,
+        )  # fmt: skip
+    return failed
+
+
+def _workers(jobs: Jobs) -> int:
+    asked = next(iter(jobs.runs.values())).engine.workers
+    return asked if isinstance(asked, int) else len(os.sched_getaffinity(0))
+
+
+@dataclass
+class Stop:
+    """Set once a signal has asked to stop."""
+
+    event: threading.Event
+    signum: int = 0
+
+
+@contextlib.contextmanager
+def stop_signals() -> Iterator[Stop]:
+    """Turn SIGINT and SIGTERM into a request; a second one acts as it always does."""
+    stop = Stop(threading.Event())
+    before: dict[int, Any] = {}
+
+    def ask(signum: int, frame: FrameType | None) -> None:
+        del frame
+        stop.signum = signum
+        stop.event.set()
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+    if threading.current_thread() is threading.main_thread():
+        for number in (signal.SIGINT, signal.SIGTERM):
+            before[number] = signal.signal(number, ask)
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _rows(ledger: Ledger, run_ids: Mapping[str, RunConfig]) -> dict[str, dict[str, Any]]:
+    from harness.records import table_row
+
+    plains = {run_id: ledger.read_plain(run_id) for run_id in run_ids}
+    return {run_id: table_row(plain) for run_id, plain in plains.items() if plain is not None}
+
+
+def _value(run_id: str, rows: Mapping[str, Mapping[str, Any]], failed: Mapping[str, str]) -> Any:
+    """What a sweeper minimises: best/nll_val; a run that never had one is worse than any other."""
+    if run_id in failed:
+        return HarnessError(f"run {run_id} failed: {failed[run_id]}")
+    row = rows.get(run_id, {})
+    return row.get("best/nll_val", row.get("loss/val", math.inf))
+
+
+def _tell(
+    rows: Mapping[str, Mapping[str, Any]], failed: Mapping[str, str], manifest: SweepManifest,
+    options: Options,
+) -> None:  # fmt: skip
+    """Results, then failures, then where to look next."""
+    if options.single:
+        for row in rows.values():
+            console.one_run(row)
+        where = next(iter(rows), None)
+        ahead = [("harness ui", "its curves in MLflow")]
+        ahead += [(f"harness reproduce {where}", "train it again, compare every bit")] * bool(where)
+    else:
+        console.leaderboard(list(rows.values()), manifest.varying)
+        best = min(rows.values(), key=lambda r: r.get("best/nll_val", math.inf), default=None)
+        by = next((key for key in manifest.varying if not key.endswith("seed")), "loss.name")
+        ahead = [
+            ("harness ui", "every run's curves and numbers in MLflow"),
+            (f"harness compare {manifest.sweep_id} --by {by}", "what each value does, with intervals"),
+        ]
+        if best:
+            ahead.append(
+                (f"harness reproduce {best['run_id']}", "train the best run again, compare every bit")
+            )
+    if failed:
+        console.failures(failed, manifest.names)
+        console.say(f"{len(failed)} of {len(manifest.run_ids)} runs failed; the rest are kept.")
+    console.where_next(ahead, f"sweep {manifest.sweep_id}" if not options.single else "")
