@@ -16,18 +16,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from harness import durable
-from harness.durable import DamagedError, LedgerError, clear_errors
+from harness.durable import LedgerError, clear_errors
 from harness.errors import ConfigError
 from harness.manifests import SweepManifest
-from harness.records import (
-    RunRecord,
-    curves_parquet,
-    read_curves,
-    read_weights,
-    table_row,
-    weights_bytes,
-)  # fmt: skip
-from harness.saved import config_yaml
+from harness.recordfiles import CURVES, HEAD, WEIGHTS, pack_record, read_files, read_head
+from harness.records import RunRecord, read_curves, read_weights, table_row
 from harness.shelf import NAME, Shelf, only
 
 if TYPE_CHECKING:
@@ -35,9 +28,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     import torch
-
-FORMAT = 1
-HEAD, CURVES, WEIGHTS = "record.json", "curves.parquet", "weights.safetensors"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,7 +85,7 @@ class Ledger(Shelf):
         LedgerError for one that is intact but that this version cannot understand.
         """
         home = self._home(run_id)
-        found = self.verified(home, lambda: _contents(home))
+        found = self.verified(home, lambda: read_files(home))
         if found is None:
             return None
         head, files = found
@@ -115,19 +105,19 @@ class Ledger(Shelf):
     def read_plain(self, run_id: str) -> dict[str, Any] | None:
         """Settings and final numbers alone, without curves and weights (see RunRecord.to_plain)."""
         home = self._home(run_id)
-        head = self.verified(home, lambda: _head(home))
+        head = self.verified(home, lambda: read_head(home))
         return head["record"] if head else None
 
     def checksums(self, run_id: str) -> dict[str, str]:
         """File name -> sha256 as the record holds them, of dropped weights too; {} if absent."""
         home = self._home(run_id)
-        head = self.verified(home, lambda: _head(home))
+        head = self.verified(home, lambda: read_head(home))
         return {name: entry["sha256"] for name, entry in head["files"].items()} if head else {}
 
     def intact(self, run_id: str) -> bool:
         """Whether a record is there and every byte is as written; a damaged one is set aside."""
         home = self._home(run_id)
-        return self.verified(home, lambda: _contents(home)) is not None
+        return self.verified(home, lambda: read_files(home)) is not None
 
     def path(self, run_id: str, name: str) -> Path:
         """Where a file of a record stands: config.yaml, curves.parquet, weights.safetensors."""
@@ -161,7 +151,7 @@ class Ledger(Shelf):
     def drop_weights(self, run_id: str) -> None:
         """Remove a record's weights and say so in it; their checksum stays for comparison."""
         home = self._home(run_id)
-        head = self.verified(home, lambda: _head(home))
+        head = self.verified(home, lambda: read_head(home))
         if head and WEIGHTS in head["files"] and WEIGHTS not in head["dropped"]:
             head["dropped"] = [*head["dropped"], WEIGHTS]
             self.write_sealed(home / HEAD, head, "record of run")
@@ -201,14 +191,16 @@ class Ledger(Shelf):
             raise ConfigError(f"there is no sweep in {self.root}; start one with `harness sweep`.")
         return sweeps[next(iter(sweeps)) if prefix == "newest" else only("sweep", prefix, sweeps)]
 
-    def lock(self, name: str, *, wait: bool = False) -> contextlib.AbstractContextManager[None]:
+    def lock_sweep(
+        self, name: str, *, wait: bool = False
+    ) -> contextlib.AbstractContextManager[None]:
         """Hold a sweep or run for this process; LedgerBusyError names who has it (or wait)."""
         return durable.locked(self.file("locks", name, ".lock"), f"sweep {name}", wait=wait)
 
     def remove_sweep(self, sweep_id: str, *, dry_run: bool = False) -> Removal:
         """Remove a sweep and its records, but those that another sweep or `train` made as well."""
         sweep = self.read_sweep(sweep_id)
-        with contextlib.nullcontext() if dry_run else self.lock(sweep.sweep_id):
+        with contextlib.nullcontext() if dry_run else self.lock_sweep(sweep.sweep_id):
             others = (s for s in self._manifests() if s.sweep_id != sweep.sweep_id)
             shared = {run_id for other in others for run_id in other.run_ids}
             mine = tuple(run_id for run_id in sweep.run_ids if run_id not in shared)
@@ -227,16 +219,11 @@ class Ledger(Shelf):
         return self.file("records", run_id)
 
     def _put(self, record: RunRecord, home: Path) -> None:
-        files = {CURVES: curves_parquet(record.series)}
-        if record.weights:
-            files[WEIGHTS] = weights_bytes(record.weights)
-        sums = {n: {"sha256": durable.digest(b), "bytes": len(b)} for n, b in files.items()}
-        head = {"format": FORMAT, "files": sums, "dropped": [], "record": record.to_plain()}
+        files = pack_record(record)
         part = durable.temporary(durable.make_folder(self.scratch), "new", record.run_id)
         try:
             part.mkdir()
-            (part / "config.yaml").write_text(config_yaml(record.config), encoding="utf-8")
-            for name, content in (files | {HEAD: durable.seal(head)}).items():
+            for name, content in files.items():
                 durable.write_through(part / name, content)
             durable.sync_folder(part)
             durable.make_folder(home.parent)
@@ -275,36 +262,6 @@ class Ledger(Shelf):
         durable.discard(gone)
         self.drop_checkpoint(run_id)
         self.drop_failure(run_id)
-
-
-def _head(home: Path) -> dict[str, Any]:
-    """record.json, unsealed and of this run; DamagedError otherwise."""
-    try:
-        head = durable.unseal((home / HEAD).read_bytes())
-    except FileNotFoundError:
-        raise DamagedError(f"{HEAD} is missing") from None
-    except DamagedError as reason:
-        raise DamagedError(f"{HEAD}: {reason}") from None
-    if head["format"] > FORMAT:
-        raise LedgerError(f"{home} was written by a newer version of harness; update this one.")
-    if head["record"]["run_id"] != home.name:
-        raise DamagedError(f"it holds run {head['record']['run_id']}")
-    return head
-
-
-def _contents(home: Path) -> tuple[dict[str, Any], dict[str, bytes]]:
-    """record.json and the bytes of its files, all verified; DamagedError names the file."""
-    head, files = _head(home), {}
-    for name, entry in head["files"].items():
-        if name in head["dropped"]:
-            continue
-        try:
-            files[name] = (home / name).read_bytes()
-        except FileNotFoundError:
-            raise DamagedError(f"{name} is missing") from None
-        if durable.digest(files[name]) != entry["sha256"]:
-            raise DamagedError(f"{name}: its checksum does not match")
-    return head, files
 
 
 def load_run(run: str, root: str | os.PathLike[str] = "runs") -> torch.nn.Module:
