@@ -20,7 +20,7 @@ from harness.durable import LedgerError, clear_errors
 from harness.errors import ConfigError
 from harness.manifests import SweepManifest
 from harness.recordfiles import CURVES, HEAD, WEIGHTS, pack_record, read_files, read_head
-from harness.records import RunRecord, read_curves, read_weights, table_row
+from harness.records import RunRecord, best_run, read_curves, read_weights, table_row
 from harness.shelf import NAME, Shelf, only
 
 if TYPE_CHECKING:
@@ -157,6 +157,15 @@ class Ledger(Shelf):
             self.write_sealed(home / HEAD, head, "record of run")
             (home / WEIGHTS).unlink(missing_ok=True)
 
+    def keep_best_weights(self, sweep_id: str) -> int:
+        """Drop the weights of a sweep's runs but the best one's and other sweeps'; how many."""
+        sweep, best = self.read_sweep(sweep_id), best_run(self.table(sweep_id))
+        mine = self._own(sweep) if best else ()
+        for run_id in mine:
+            if run_id != best:
+                self.drop_weights(run_id)
+        return len(mine) - (best in mine)
+
     # sweeps
 
     def write_sweep(self, manifest: SweepManifest, *, replace: bool = False) -> SweepManifest:
@@ -201,10 +210,8 @@ class Ledger(Shelf):
         """Remove a sweep and its records, but those that another sweep or `train` made as well."""
         sweep = self.read_sweep(sweep_id)
         with contextlib.nullcontext() if dry_run else self.lock_sweep(sweep.sweep_id):
-            others = (s for s in self._manifests() if s.sweep_id != sweep.sweep_id)
-            shared = {run_id for other in others for run_id in other.run_ids}
-            mine = tuple(run_id for run_id in sweep.run_ids if run_id not in shared)
-            kept = tuple(run_id for run_id in sweep.run_ids if run_id in shared)
+            mine = self._own(sweep)
+            kept = tuple(sorted(set(sweep.run_ids).difference(mine)))
             freed = sum(self._bytes(run_id) for run_id in mine)
             if not dry_run:
                 with clear_errors("remove the sweep", self.root):
@@ -250,6 +257,12 @@ class Ledger(Shelf):
         paths = sorted(folder.glob("*.json")) if folder.is_dir() else []
         found = [self.read_sealed(path) for path in paths]
         return [SweepManifest.from_plain(plain) for plain in found if plain]
+
+    def _own(self, sweep: SweepManifest) -> tuple[str, ...]:
+        """Runs that no other sweep, and no `train`, lays claim to."""
+        others = (other for other in self._manifests() if other.sweep_id != sweep.sweep_id)
+        shared = {run_id for other in others for run_id in other.run_ids}
+        return tuple(run_id for run_id in sweep.run_ids if run_id not in shared)
 
     def _bytes(self, run_id: str) -> int:
         home = self._home(run_id)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from harness.durable import digest
-from harness.records import RunRecord, environment, table_parquet, weights_bytes
+from harness.records import RunRecord, best_run, environment, table_parquet, weights_bytes
 
 if TYPE_CHECKING:
     from harness.config import RunConfig
@@ -98,6 +98,11 @@ def record_points(record: RunRecord, created_ms: int, *, floors: bool) -> list[P
     return out
 
 
+def step_series(record: RunRecord) -> dict[str, Curve]:
+    """The curves that MLflow shows step by step."""
+    return {name: record.series[name] for name in STEP_SERIES if name in record.series}
+
+
 def run_tags(record: RunRecord) -> dict[str, str]:
     """Tags of a finished run: its ids, verdict, and what a reproduction must compare with."""
     tags = {
@@ -152,12 +157,6 @@ def dataset_of(record: RunRecord) -> dict[str, str]:
 def data_varies(sweep: SweepManifest) -> bool:
     """Whether the runs of a sweep see different data, so that floors belong to each run."""
     return any(key.startswith("data.") for key in sweep.varying)
-
-
-def best_run(rows: Iterable[Mapping[str, Any]]) -> str | None:
-    """The run whose final weights are the best: lowest nll/val at its end, none that diverged."""
-    known = [r for r in rows if r.get("nll/val") is not None and r["verdict"] != "diverged"]
-    return min(known, key=lambda r: r["nll/val"])["run_id"] if known else None
 
 
 def description(sweep: SweepManifest, rows: Sequence[Mapping[str, Any]]) -> str:

@@ -135,6 +135,12 @@ def table_row(plain: Mapping[str, Any]) -> dict[str, Any]:
     return row
 
 
+def best_run(rows: Iterable[Mapping[str, Any]]) -> str | None:
+    """The run whose final weights are the best: lowest nll/val at its end, none that diverged."""
+    known = [r for r in rows if r.get("nll/val") is not None and r["verdict"] != "diverged"]
+    return min(known, key=lambda r: r["nll/val"])["run_id"] if known else None
+
+
 def curves_parquet(series: Mapping[str, Curve], **constant: str) -> bytes:
     """Curves in long form (name, step, value; `constant` columns first) as a parquet file."""
     import pyarrow as pa
@@ -241,9 +247,7 @@ def _git_state(folder: Path) -> dict[str, Any]:
 
     def git(*words: str) -> str:
         command = ["git", "-C", str(folder), *words]
-        done = subprocess.run(  # noqa: S603 - fixed words
-            command, capture_output=True, text=True, timeout=10, check=True
-        )
+        done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True)
         return done.stdout.strip()
 
     try:

@@ -11,21 +11,20 @@ import threading
 import time
 import warnings
 from collections import deque
-from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from harness.durable import LedgerBusyError
 from harness.errors import HarnessError
 from harness.mlstore import redacted, store_address
 from harness.records import RunRecord
 from harness.settings import Tracking
+from harness.silent import Event, NullTracker, Report
 from harness.writer import SweepWriter
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Mapping
 
-    from harness.config import RunConfig
     from harness.ledger import Ledger
     from harness.manifests import SweepManifest
 
@@ -37,45 +36,6 @@ COOL_SECONDS = 15.0  # pause after a store failed
 
 class TrackingWarning(UserWarning):
     """MLflow did not take something; the ledger has it."""
-
-
-class Event(Protocol):
-    """One evaluation of a run in training."""
-
-    run_id: str
-    step: int
-    values: Mapping[str, float]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Report:
-    """What came of it: runs now complete in MLflow, runs it lacks, where the parent is."""
-
-    written: int
-    behind: int
-    parent_id: str | None = None
-    experiment_id: str | None = None
-
-
-class NullTracker:
-    """Tracking switched off: takes everything, keeps nothing."""
-
-    def open_sweep(self, sweep: SweepManifest) -> None:
-        """Nothing is begun."""
-
-    def points(self, event: Event) -> None:
-        """Nothing is shown."""
-
-    def finished(self, record: RunRecord | str | None) -> None:
-        """Nothing is written."""
-
-    def failed(self, run_id: str, message: str) -> None:
-        """Nothing is written."""
-
-    def close(self, status: str = "FINISHED", timeout: float | None = None) -> Report:
-        """Nothing is awaited."""
-        del status, timeout
-        return Report(written=0, behind=0)
 
 
 class Tracker(NullTracker):
@@ -270,18 +230,6 @@ def open_tracking(
     """The tracker that these settings ask for; ConfigError for an address no store can have."""
     settings = settings or Tracking()
     return NullTracker() if settings.name == "off" else Tracker(settings, ledger)
-
-
-def track_runs(
-    tracker: NullTracker, runs: Mapping[str, RunConfig], names: Mapping[str, str] | None = None,
-    overrides: Sequence[str] = (),
-) -> SweepManifest:  # fmt: skip
-    """Open a sweep for runs that no ledger knows of; returns its manifest."""
-    from harness.manifests import new_sweep
-
-    sweep = new_sweep(runs, names=names, overrides=overrides)
-    tracker.open_sweep(sweep)
-    return sweep
 
 
 def sync(
