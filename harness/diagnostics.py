@@ -14,6 +14,7 @@ from torch import Tensor
 from harness.evaluation import Evaluator
 from harness.layers import Network
 from harness.passes import Pass
+from harness.updates import Updater
 
 SATURATED = 0.97
 
@@ -71,8 +72,8 @@ def _std(x_K: Tensor, names_rows: int, width: int) -> Tensor:
 class StepDiagnostics:
     """Around one training step: activation and gradient spread, and how far the weights moved."""
 
-    def __init__(self, net: Network, batch: Pass) -> None:
-        self.net, self.batch = net, batch
+    def __init__(self, net: Network, batch: Pass, updater: Updater) -> None:
+        self.net, self.batch, self.updater = net, batch, updater
         self.before = {n: t.clone() for n, t in self._matrices().items()}
 
     def _matrices(self) -> Mapping[str, Tensor]:
@@ -83,7 +84,8 @@ class StepDiagnostics:
     def read(self) -> list[dict[str, float]]:
         """Per run, after the step: act/std, act/saturated, grad/std and grad/update_ratio a layer.
 
-        update_ratio is log10(std of the update / std of the weights); about -3 is healthy.
+        grad/std is that of the whole objective, penalty included, on this step's batch;
+        update_ratio is log10(std of the update / std of the weights), where about -3 is healthy.
         """
         net, batch = self.net, self.batch
         columns: dict[str, Tensor] = {}
@@ -97,9 +99,11 @@ class StepDiagnostics:
         for name, now in self._matrices().items():
             short = name.removesuffix(".weight")
             size = now.shape[1:]
-            if name != "embedding.weight":
-                columns[f"grad/std/{short}"] = _std(net.gradients()[name], *size)
             moved = _std(now - self.before[name], *size)
+            if self.updater.in_place:  # plain SGD stores no gradient: its step is the gradient
+                columns[f"grad/std/{short}"] = moved / self.updater.rate(name).double()
+            else:
+                columns[f"grad/std/{short}"] = _std(net.gradients()[name], *size)
             columns[f"grad/update_ratio/{short}"] = torch.log10(moved / _std(now, *size))
         out: list[dict[str, float]] = [{} for _ in range(net.K)]
         for name, value_K in columns.items():

@@ -117,7 +117,7 @@ class Chunk:
                 return self._finish()
             if looked or step % CHECK_STEPS == 0:
                 self._boundary()
-            watch = StepDiagnostics(self.net, self.batch) if looked else None
+            watch = StepDiagnostics(self.net, self.batch, self.updater) if looked else None
             self.train_step(step)
             if watch is not None:
                 for k, values in enumerate(watch.read()):
@@ -291,8 +291,8 @@ def train(
     ids = [run.run_id(d.sha256, device_of(run)) for run, d in zip(runs, sets, strict=True)]
     records: dict[str, RunRecord] = {}
     if ledger is not None:
-        records = {i: ledger.read(i) for i in ledger.finished(ids)}
-        records = {i: record for i, record in records.items() if record is not None}
+        found = {i: ledger.read(i) for i in ledger.finished(ids)}
+        records = {i: record for i, record in found.items() if record is not None}
     todo = {i: (run, d) for i, run, d in zip(ids, runs, sets, strict=True) if i not in records}
     total, done = sum(run.train.steps for run, _ in todo.values()), 0
     for places in chunks([run for run, _ in todo.values()], [d for _, d in todo.values()]):

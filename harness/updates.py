@@ -132,16 +132,17 @@ class Updater:
             batch.collect(into_weights=True, embed_ratio=self.embed_ratio)
         else:
             for name, param in self.params.items():
-                self._move(name, param, self.grads[name], self._rate(name), step)
+                self._move(name, param, self.grads[name], self.rate(name), step)
         for name, limit_K in self.penalties["max_norm"].items():
             self._cap(self.params[name], limit_K)
 
-    def _rate(self, name: str) -> Tensor:
+    def rate(self, name: str) -> Tensor:
+        """This step's learning rate of a parameter, (K,)."""
         return self.rates[name == "embedding.weight"]
 
     def _penalise(self, name: str, param: Tensor) -> None:
         """Add penalty gradients, or take the same step on the parameters themselves (plain SGD)."""
-        rate_K = self._rate(name)
+        rate_K = self.rate(name)
         weight_decay = self.penalties["weight_decay"].get(name)
         square_K = 0.0
         if name in self.penalties["l2"]:

@@ -8,6 +8,7 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
+
 from harness.batches import BLOCK, Batches
 from harness.config import Data, Engine, Init, Loss, Model, Optim, Reg, RunConfig, Train
 from harness.dataset import load_data
@@ -15,7 +16,7 @@ from harness.engine import Chunk, Interrupted, one_thread, train
 from harness.initialization import initial_weights
 from harness.randomness import stream
 from harness.registry import LOSSES
-from reference import reference_train
+from reference import reference_gradients, reference_train
 
 SMALL = Data(name="census", fraction=0.05)
 CLASS_LOSSES = [name for name, entry in LOSSES.items() if entry.kind == "classes"]
@@ -255,3 +256,19 @@ def test_runs_of_one_seed_see_the_same_batches():
     _, target_KB = batches.load(200)
     assert torch.equal(target_KB[0], target_KB[1])
     assert not torch.equal(target_KB[0], target_KB[2])
+
+
+@pytest.mark.parametrize("optim", ["sgd", "adam"])
+def test_gradient_spread_is_the_oracles(optim):
+    """grad/std at step 0, stored gradients or not, is that of autograd on the first batch."""
+    run = tiny(optim=Optim(name=optim, lr=0.03, embed_lr=0.07))
+    data = load_data(run.data)
+    (record,) = train([run])
+    draw = stream(0, "batches/0").integers(0, data.train.n, (BLOCK, run.train.batch_size))
+    weights = {n: torch.from_numpy(a) for n, a in initial_weights(run, data).items()}
+    want = reference_gradients(run.resolved(), data, weights, draw[0])
+    for layer in ("embedding", "hidden.0", "output"):
+        steps, values = record.series[f"grad/std/{layer}"]
+        assert steps[0] == 0
+        spread = want[f"{layer}.weight"].std(unbiased=False).item()
+        assert values[0] == pytest.approx(spread, rel=1e-9)
