@@ -19,7 +19,7 @@ WALK = [
 KEEPERS = {
     "hydra": {"hydra_app", "hydra_compose"},
     "omegaconf": {"hydra_app", "hydra_compose"},
-    "mlflow": {"tracking", "mlstore", "writer", "projection", "served"},
+    "mlflow": {"tracking", "mlstore", "mlreader", "writer", "projection", "served"},
     "matplotlib": {"report", "figures"},
 }
 LIGHT = {  # module -> packages it may load when imported, itself or through others
