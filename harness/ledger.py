@@ -11,6 +11,7 @@ weights; what does not match is moved to <dir>/corrupt with a warning and counts
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -241,16 +242,22 @@ class Ledger(Shelf):
         durable.sync_folder(home.parent)
 
     def _swap(self, part: Path, home: Path) -> None:
-        old = durable.temporary(self.scratch, "old", home.name)
-        with contextlib.suppress(FileNotFoundError):
-            home.rename(old)  # killed here: `clean` puts it back
-        try:
-            part.rename(home)
-        except BaseException:
-            with contextlib.suppress(OSError):
-                old.rename(home)
-            raise
-        durable.discard(old)
+        """Rename `part` to `home`; what stands there is moved away first, and then removed."""
+        while True:
+            old = durable.temporary(self.scratch, "old", home.name)
+            with contextlib.suppress(FileNotFoundError):
+                home.rename(old)  # killed between the two: `clean` puts it back
+            try:
+                part.rename(home)
+            except OSError as error:
+                if error.errno in (errno.ENOTEMPTY, errno.EEXIST):
+                    durable.discard(old)  # another writer's whole record came in between
+                    continue
+                with contextlib.suppress(OSError):
+                    old.rename(home)
+                raise
+            durable.discard(old)
+            return
 
     def _manifests(self) -> list[SweepManifest]:
         folder = self.root / "sweeps"

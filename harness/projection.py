@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from harness.durable import digest
-from harness.records import RunRecord, best_run, environment, table_parquet, weights_bytes
+from harness.records import Curve, RunRecord, best_run, environment, table_parquet, weights_bytes
 
 if TYPE_CHECKING:
     from harness.config import RunConfig
