@@ -6,15 +6,19 @@ Every threshold of the start stands here.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from harness.config import Init, Loss
 from harness.logits import LogitLaw
-from harness.overlap import Facts
 from harness.registry import LOSSES, resolve
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from harness.config import Init, Loss
+    from harness.overlap import Facts
 
 Z_LIMIT = 4.0  # beyond it the network is not what the config says
 GOOD = 1.05  # expected loss up to this multiple of the uniform loss is a good start
@@ -129,9 +133,7 @@ def smart_start(loss: Loss, facts: Facts) -> SmartStart | None:
         choices = {"zero": (0.0,)}
     expected = resolve(str(LOSSES[loss.name].expected))
     reached = {
-        name: float(
-            expected(LogitLaw(0.0, mean), p, smoothing=a, summed=loss.reduction == "sum")
-        )
+        name: float(expected(LogitLaw(0.0, mean), p, smoothing=a, summed=loss.reduction == "sum"))
         for name, mean in choices.items()
     }
     name = min(reached, key=reached.__getitem__)
@@ -160,9 +162,11 @@ def _entropy(p: np.ndarray) -> float:  # type: ignore[type-arg]
 
 def advise(
     init: Init, uniform: float, expected: float | None, smart: SmartStart | None,
-    saturated: tuple[str, float], start: Callable[[float, str], float | None],
+    saturated: tuple[str, float], start: Callable[[float, str, bool], float | None],
 ) -> str:  # fmt: skip
-    """What to change, with the loss each change gives; start(output_scale, output_bias) -> loss."""
+    """What to change, with the loss each change gives; start(output_scale, output_bias,
+    exact) -> loss.
+    """
     tips = []
     if expected is None or expected > GOOD * uniform:
         bias = init.output_bias or init.bias
@@ -170,8 +174,9 @@ def advise(
         extra = "" if kept == bias else f" init.output_bias={kept}"
         for factor in (0.3, 0.1, 0.03, 0.01, 0.003, 0.001, 0.0):
             scale = float(f"{init.output_scale * factor:.3g}")
-            loss = start(scale, kept)
+            loss = start(scale, kept, False)
             if loss is not None and (loss <= CLOSE * uniform or scale == 0):
+                loss = start(scale, kept, True)
                 tips.append(
                     f"scale the output layer by {factor:g}: init.output_scale={scale:g}{extra} "
                     f"starts at {loss:.4g} (uniform {uniform:.4g})"
@@ -185,8 +190,10 @@ def advise(
             f"{share:.0%} of the tanh units of {name} are past .97 and hardly learn; "
             "init.scheme=kaiming brings them back"
         )
-    return "; or ".join(tips[:2]) + ("; " + tips[2] if len(tips) > 2 else "") if tips else (
-        "keep it: the start leaves nothing to gain from its scale"
+    return (
+        "; or ".join(tips[:2]) + ("; " + tips[2] if len(tips) > 2 else "")
+        if tips
+        else ("keep it: the start leaves nothing to gain from its scale")
     )
 
 

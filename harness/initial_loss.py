@@ -10,23 +10,32 @@ from __future__ import annotations
 import dataclasses
 import math
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from harness.advice import InitialLoss, SmartStart, advise, smart_start, verdict
-from harness.config import Init, Loss, Model, RunConfig
-from harness.dataset import Dataset
 from harness.logits import LogitLaw
 from harness.loss_means import (
-    expected_bce, expected_binary_cross_entropy, expected_brier, expected_crammer_singer,
-    expected_cross_entropy, expected_hinge, expected_max_margin, expected_mse,
+    expected_bce,
+    expected_binary_cross_entropy,
+    expected_brier,
+    expected_crammer_singer,
+    expected_cross_entropy,
+    expected_hinge,
+    expected_max_margin,
+    expected_mse,
     expected_squared_error,
 )  # fmt: skip
-from harness.loss_spread import SPREADS
+from harness.loss_spread import SPREADS, Meeting
 from harness.overlap import Facts, facts
 from harness.propagation import Signal, propagate
 from harness.quadrature import Array, correlate, hermite_table, normal_nodes, scale_nodes
 from harness.registry import LOSSES, resolve
+
+if TYPE_CHECKING:
+    from harness.config import Init, Loss, Model, RunConfig
+    from harness.dataset import Dataset
 
 __all__ = [
     "InitialLoss", "LogitLaw", "SmartStart", "expected_bce", "expected_binary_cross_entropy",
@@ -35,6 +44,7 @@ __all__ = [
     "verdict",
 ]  # fmt: skip
 
+LARGE = 200  # classes up to which differing means are kept apart in the spread
 NARROW = 0.01  # a share of the expected loss that finite width must move before it is a caveat
 
 
@@ -60,9 +70,14 @@ def _initial_loss(model: Model, init: Init, loss: Loss, known: Facts) -> Initial
     smart = smart_start(loss, known)
     s = _law(signal, init, known).noise
 
-    def start(scale: float, bias: str) -> float | None:
+    def start(scale: float, bias: str, exact: bool) -> float | None:
         other = dataclasses.replace(init, output_scale=scale, output_bias=bias)
-        return _mean(_signal(model, other, known, False), other, loss, known)
+        there = _signal(model, other, known, False)
+        if there.overflow or expected is None:
+            return None
+        if exact or known.kind == "binary":
+            return _mean(there, other, loss, known)
+        return _evaluate(_law(there, other, known), loss, known)
 
     saturated = max(
         ((row[0], row[3]) for row in signal.table if model.activation == "tanh"),
@@ -94,9 +109,7 @@ def _law(signal: Signal, init: Init, known: Facts) -> LogitLaw:
 def _evaluate(law: LogitLaw, loss: Loss, known: Facts) -> float:
     expected = resolve(str(LOSSES[loss.name].expected))
     return float(
-        expected(
-            law, known.targets, smoothing=loss.label_smoothing, summed=loss.reduction == "sum"
-        )
+        expected(law, known.targets, smoothing=loss.label_smoothing, summed=loss.reduction == "sum")
     )
 
 
@@ -108,7 +121,7 @@ def _over_scale(law: LogitLaw, relative: float, loss: Loss, known: Facts) -> tup
     size = abs(relative)
     if size < 1e-9:
         return _evaluate(law, loss, known), 0.0
-    g, w = scale_nodes(size, 9)
+    g, w = scale_nodes(size, 5 if size < 0.05 else 9)
     values = np.array([_evaluate(law.with_std(law.std * math.sqrt(x)), loss, known) for x in g])
     mean = float(values @ w)
     variance = float(values**2 @ w) - mean * mean
@@ -139,22 +152,24 @@ def _spread(signal: Signal, init: Init, loss: Loss, known: Facts) -> float | Non
     if q == 0:
         return 0.0
     rho = np.clip((signal.covariance + shared) / q, -1.0, 1.0)
-    u = np.asarray(known.targets)
-    within = float(signal.weight @ spread(law, rho, signal.same, u, loss.label_smoothing))
+    assert known.joint is not None
+    total = known.joint.sum((1, 2), keepdims=True)
+    joint = np.divide(known.joint, total, out=np.zeros_like(known.joint), where=total > 0)
+    targets = Meeting(joint, signal.pairs.level)
+    kept = law if known.V <= LARGE else LogitLaw.iid(law.noise, known.V)
+    within = float(signal.pairs.weight @ spread(kept, rho, targets, loss.label_smoothing))
     if LOSSES[loss.name].per_class and loss.reduction == "mean":
         within /= known.V**2
-    between = _over_scale(law, float(signal.weight @ signal.common), loss, known)[1]
+    between = _over_scale(law, float(signal.pairs.weight @ signal.common), loss, known)[1]
     return math.sqrt(max(within + between, 0.0))
 
 
-def _by_point(
-    signal: Signal, law: LogitLaw, loss: Loss, known: Facts
-) -> tuple[Array, Array]:
+def _by_point(signal: Signal, law: LogitLaw, loss: Loss, known: Facts) -> tuple[Array, Array]:
     """Binary data: every point's expected loss, and its derivative by ln s^2; both (S,)."""
     s = np.sqrt(signal.variance)
     g, w = scale_nodes(np.maximum(signal.own, 0.0), 9)
     at = s[:, None] * np.sqrt(g)
-    grid = np.linspace(0.0, max(float(at.max()), 1e-12) * 1.1, 400)
+    grid = np.linspace(0.0, max(float(at.max()), 1e-12) ** 0.5 * 1.1, 120) ** 2
     expected = resolve(str(LOSSES[loss.name].expected))
     labels = np.array(known.labels)
     cost, slope = np.zeros(len(s)), np.zeros(len(s))
@@ -184,13 +199,13 @@ def _binary_spread(signal: Signal, law: LogitLaw, loss: Loss, known: Facts) -> f
     values = kinds[loss.name](y * (law.mean[0] + np.sqrt(q)[:, None] * x))
     c = values @ hermite_table()
     c[:, 0] = 0.0
-    left, right = signal.left, signal.right
+    left, right = signal.pairs.left, signal.pairs.right
     size = np.sqrt(q[left] * q[right])
     rho = np.divide(signal.covariance + shared, size, out=np.zeros_like(size), where=size > 0)
     covariance = correlate(c[left], c[right], np.clip(rho, -1, 1), (c[left] * c[right]).sum(-1))
     _, slope = _by_point(signal, law, loss, known)
     between = slope[left] * slope[right] * signal.common
-    return math.sqrt(max(float(signal.weight @ (covariance + between)), 0.0))
+    return math.sqrt(max(float(signal.pairs.weight @ (covariance + between)), 0.0))
 
 
 def _caveats(
@@ -207,9 +222,9 @@ def _caveats(
     own = float(signal.own.mean())
     if plain is not None and abs(expected - plain) > NARROW * abs(expected):
         out.append(
-            f"few units or embedding numbers: the logits' variance differs by {math.sqrt(abs(own)):.0%} "
-            f"from draw to draw; that moves the expected loss by {expected - plain:+.3g} (included; "
-            f"likely error {abs(expected - plain) / 3:.2g})"
+            f"few units or embedding numbers: the logits' variance differs by "
+            f"{math.sqrt(abs(own)):.0%} from draw to draw; that moves the expected loss by "
+            f"{expected - plain:+.3g} (included; likely error {abs(expected - plain) / 3:.2g})"
         )
     if sd is not None and sd > 0.2 * abs(expected):
         out.append(

@@ -12,14 +12,17 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy import special
 
 from harness.quadrature import EULER_GAMMA, Array, cdf, normal_nodes, pdf, uniform_nodes
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 
 @dataclass(frozen=True)
@@ -36,7 +39,7 @@ class LogitLaw:
         return cls(float(std), (0.0,) * V, half_width)
 
     @property
-    def V(self) -> int:
+    def V(self) -> int:  # noqa: N802
         """Number of logits."""
         return len(self.mean)
 
@@ -107,14 +110,15 @@ class LogitLaw:
 
 @dataclass(frozen=True)
 class Tables:
-    """phi and its moments on a grid u (U,) for each group of equal means; see `tables`."""
+    """phi on a grid u (U,) for each group of equal means; see `tables`."""
 
+    law: LogitLaw  # simplified
     u: Array
+    means: Array  # (G,)
     count: Array  # (G,) classes in each group
     group: Array  # (V,) the group of each class
     phi: Array  # (G, U)
     log_all: Array  # (U,) log prod_v phi
-    moment: dict[int, Array]  # j -> (G, U): E y^j e^(-y), y = e^(u + z)
 
     @property
     def step(self) -> float:
@@ -130,30 +134,39 @@ def tables(law: LogitLaw) -> Tables:
     s, c = law.std, law.half_width
     # the noisy maximum: its tails are Gumbel's (unit width), a normal's and the uniform's edges
     low = means[-1] - 9 * s - c - 6
-    high = means[-1] + 9 * s + c + math.log(law.V) + 42
+    high = means[-1] + 9 * s + c + math.log(law.V) + 36
     step = max(0.3 * math.hypot(1, 0.25 * s), c / 500)
     u = -np.linspace(low, high, int((high - low) / step) + 2)[::-1]
+    phi = _integrate(law, u, means, 0)
+    log_all = count @ np.log(np.maximum(phi, 1e-300))
+    return Tables(law, u, means, count, group, phi, log_all)
+
+
+@lru_cache(maxsize=128)
+def moment(law: LogitLaw, j: int) -> Array:
+    """E y^j e^(-y), y = e^(u + mean + noise), on the grid of `tables(law)`; (G, U)."""
+    t = tables(law)
+    return _integrate(t.law, t.u, t.means, j)
+
+
+def _integrate(law: LogitLaw, u: Array, means: Array, j: int) -> Array:
+    if len(means) > 32:  # bounds the memory of many distinct means
+        parts = np.array_split(means, -(-len(means) // 32))
+        return np.concatenate([_integrate(law, u, part, j) for part in parts])
     shifted = u + means[:, None]  # (G, U)
-    moment = {}
     if law.noise <= 1:
         z, w = law.noise_nodes(87)
-        y = np.exp(np.minimum(shifted[..., None] + z, 300.0))
-        decay = np.exp(-np.minimum(y, 745.0)) * w
-        phi = decay.sum(-1)
-        for j in (1, 2, 3, 4, 5, 6):
-            decay = decay * np.minimum(y, 745.0)
-            moment[j] = decay.sum(-1)
-    else:  # integrate over y = u + z, where e^(jy - e^y) is narrow and the noise is wide
-        fine = 0.2 if s > 0.2 else 0.02
-        y = np.arange(-44.0, 5.0, fine)
-        weight = np.exp(y - np.exp(y)) * fine
-        gap = y - shifted[..., None]
-        phi = law.noise_cdf(gap) @ (weight / weight.sum())
-        density = law.noise_pdf(gap)
-        for j in (1, 2, 3, 4, 5, 6):
-            moment[j] = density @ (weight * np.exp((j - 1) * y))
-    log_all = count @ np.log(np.maximum(phi, 1e-300))
-    return Tables(u, count, group, phi, log_all, moment)
+        y = np.exp(np.minimum(shifted[..., None] + z, 6.7))  # e^-y has vanished beyond
+        out: Array = (y**j * np.exp(-y)) @ w
+        return out
+    # integrate over y = u + z instead, where e^(jy - e^y) is narrow and the noise is wide
+    fine = 0.3 if law.std > 0.3 else 0.02
+    y = np.arange(-34.0, 4.2, fine)
+    weight = np.exp(y - np.exp(y)) * fine
+    gap = y - shifted[..., None]
+    if j == 0:
+        return law.noise_cdf(gap) @ (weight / weight.sum())
+    return law.noise_pdf(gap) @ (weight * np.exp((j - 1) * y))
 
 
 @lru_cache(maxsize=256)
@@ -186,7 +199,7 @@ def probabilities(law: LogitLaw) -> Array:
     if law.exchangeable:
         return np.full(law.V, 1 / law.V)
     t = tables(law)
-    each = (_ratio(t, 1) * np.exp(t.log_all)).sum(-1) * t.step
+    each = (_ratio(law, 1) * np.exp(t.log_all)).sum(-1) * t.step
     return each[t.group] / float(t.count @ each)  # they sum to 1 but for rounding
 
 
@@ -196,7 +209,7 @@ def squares(law: LogitLaw) -> Array:
     if law.noise == 0:
         return probabilities(law) ** 2
     t = tables(law)
-    each: Array = (_ratio(t, 2) * np.exp(t.log_all)).sum(-1) * t.step
+    each: Array = (_ratio(law, 2) * np.exp(t.log_all)).sum(-1) * t.step
     return each[t.group]
 
 
@@ -206,7 +219,7 @@ def products(law: LogitLaw) -> Array:
     if law.noise == 0:
         return np.outer(p, p)
     t = tables(law)
-    r = _ratio(t, 1)
+    r = _ratio(law, 1)
     each = (r * np.exp(t.log_all)) @ r.T * t.step
     full = each[np.ix_(t.group, t.group)]
     np.fill_diagonal(full, squares(law))
@@ -218,12 +231,13 @@ def power_moment(law: LogitLaw, powers: Sequence[int]) -> float:
     t = tables(law)
     inside = np.exp((law.V - len(powers)) * np.log(np.maximum(t.phi[0], 1e-300)))
     for power in powers:
-        inside = inside * t.moment[power][0]
+        inside = inside * moment(law, power)[0]
     return float(inside.sum() * t.step / math.gamma(sum(powers)))
 
 
-def _ratio(t: Tables, j: int) -> Array:
+def _ratio(law: LogitLaw, j: int) -> Array:
     """moment_j / phi (G, U), 0 where phi has vanished: the product with prod phi is 0 there too."""
-    out = np.zeros_like(t.phi)
-    np.divide(t.moment[j], t.phi, out=out, where=t.phi > 1e-290)
+    phi = tables(law).phi
+    out = np.zeros_like(phi)
+    np.divide(moment(law, j), phi, out=out, where=phi > 1e-290)
     return out

@@ -16,7 +16,11 @@ import numpy as np
 
 from harness.logits import LogitLaw, log_sum_exp, probabilities, squares
 from harness.quadrature import (
-    Array, cdf, mean_positive_cube, mean_positive_part, normal_nodes,
+    Array,
+    cdf,
+    mean_positive_cube,
+    mean_positive_part,
+    normal_nodes,
 )  # fmt: skip
 
 Target = Sequence[float] | Array | None
@@ -171,7 +175,7 @@ def leaders(law: LogitLaw) -> Iterator[Array]:
 
 
 def _crammer_singer_iid(law: LogitLaw) -> float:
-    """int P(z_y < 1 + m) P(strongest rival > m) dm: E of the length of the interval between."""
+    """Int P(z_y < 1 + m) P(strongest rival > m) dm: E of the length of the interval between."""
     reach = 9 * law.std + law.half_width
     if law.noise < 0.05:  # the margin is never reached
         m = np.linspace(-reach, reach, 4001)

@@ -16,21 +16,57 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from harness.logits import (
-    LogitLaw, log_sum_exp, power_moment, probabilities, products, squares,
+    LogitLaw,
+    log_sum_exp,
+    power_moment,
+    probabilities,
+    products,
+    squares,
 )  # fmt: skip
-from harness.loss_means import expected_crammer_singer, leaders, targets
+from harness.loss_means import expected_crammer_singer, leaders
 from harness.quadrature import Array, cdf, correlate, hermite_table, normal_nodes, pdf
 
-Spread = Callable[[LogitLaw, Array, Array, Array, float], Array]
-# (law, rho (M,), chance of one target (M,), target frequencies (V,), smoothing) -> covariance (M,)
-# of two examples' losses, classes summed
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
-LARGE = 128  # classes, beyond which differing margins are not kept apart pair by pair
+
+@dataclass(frozen=True)
+class Meeting:
+    """Targets of the two examples of each pair."""
+
+    joint: Array  # (L, V, V) for L kinds of pairs, each summing to 1
+    level: NDArray[np.int64]  # (M,) each pair's kind
+
+    @property
+    def same(self) -> Array:
+        """Chance of one target (M,)."""
+        out: Array = np.trace(self.joint, axis1=1, axis2=2)[self.level]
+        return out
+
+    def marginal(self, smoothing: float) -> Array:
+        """Mean smoothed target of either example (M, V)."""
+        V = self.joint.shape[1]
+        mean = (self.joint.sum(1) + self.joint.sum(2)) / 2
+        return ((1 - smoothing) * mean + smoothing / V)[self.level]
+
+    def mean(self, values: Array) -> Array:
+        """Mean over pairs of targets of values (V, V, ...), for each pair of examples; (M, ...)."""
+        return np.tensordot(self.joint, values, 2)[self.level]
+
+    def overlap(self, smoothing: float) -> Array:
+        """E sum_v t_v t'_v (M,) of two smoothed targets."""
+        keep = (1 - smoothing) ** 2
+        return keep * self.same + (1 - keep) / self.joint.shape[1]
+
+
+Spread = Callable[[LogitLaw, Array, Meeting, float], Array]
+# (law, rho (M,), targets, smoothing) -> covariance (M,) of two examples' losses, classes summed
 
 
 def series(rho: Array, first: float, second: float, total: float, slope: float) -> Array:
@@ -40,12 +76,6 @@ def series(rho: Array, first: float, second: float, total: float, slope: float) 
     g = 1 - 1 / (1 + max(mean_order - 3.0, 0.0))
     out: Array = first * rho + second * rho**2 + rest * rho**3 * (1 - g) / (1 - g * rho)
     return out
-
-
-def common_target(law: LogitLaw, same: Array, smoothing: float) -> Array:
-    """E sum_v t_v t'_v (M,) of two smoothed targets."""
-    keep = (1 - smoothing) ** 2
-    return keep * same + (1 - keep) / law.V
 
 
 def log_sum_exp_series(law: LogitLaw, rho: Array) -> Array:
@@ -66,24 +96,24 @@ def log_sum_exp_series(law: LogitLaw, rho: Array) -> Array:
     return out
 
 
-def cross_entropy(law: LogitLaw, rho: Array, same: Array, u: Array, a: float) -> Array:
-    """log sum e^z - t.z: the two parts are correlated by k E p (Stein's lemma)."""
+def cross_entropy(law: LogitLaw, rho: Array, y: Meeting, a: float) -> Array:
+    """Log sum e^z - t.z: the two parts are correlated by k E p (Stein's lemma)."""
     k = law.noise**2 * rho
-    pull = float(targets(law, u, a) @ probabilities(law))
-    return log_sum_exp_series(law, rho) + k * (common_target(law, same, a) - 2 * pull)
+    pull = y.marginal(a) @ probabilities(law)
+    return log_sum_exp_series(law, rho) + k * (y.overlap(a) - 2 * pull)
 
 
-def mse(law: LogitLaw, rho: Array, same: Array, u: Array, a: float) -> Array:
-    """sum (z - t)^2: 2 k^2 and the fourth cumulant a class, and 4 k (mean - t).(mean - t')."""
+def mse(law: LogitLaw, rho: Array, y: Meeting, a: float) -> Array:
+    """Sum (z - t)^2: 2 k^2 and the fourth cumulant a class, and 4 k (mean - t).(mean - t')."""
     k = law.noise**2 * rho
     m = np.asarray(law.mean)
     fourth = -2 / 15 * law.half_width**4
-    apart = float(m @ m) - 2 * float(m @ targets(law, u, a)) + common_target(law, same, a)
+    apart = float(m @ m) - 2 * y.marginal(a) @ m + y.overlap(a)
     return law.V * np.maximum(2 * k * k + fourth, 0.0) + 4 * k * apart
 
 
-def bce(law: LogitLaw, rho: Array, same: Array, u: Array, a: float) -> Array:
-    """sum softplus(z) - t.z: each class by its Hermite series."""
+def bce(law: LogitLaw, rho: Array, y: Meeting, a: float) -> Array:
+    """Sum softplus(z) - t.z: each class by its Hermite series."""
     k = law.noise**2 * rho
     x, w = normal_nodes()
     means, place, count = np.unique(law.mean, return_inverse=True, return_counts=True)
@@ -93,8 +123,8 @@ def bce(law: LogitLaw, rho: Array, same: Array, u: Array, a: float) -> Array:
     c[:, 0] = 0.0
     variance = values**2 @ w - (values @ w) ** 2
     each = correlate(c[:, None], c[:, None], rho, np.maximum(variance, 0.0)[:, None])  # (G, M)
-    pull = float(targets(law, u, a)[:] @ (cdf_logistic(z) @ w)[place])
-    return count @ each + k * (common_target(law, same, a) - 2 * pull)
+    pull = y.marginal(a) @ (cdf_logistic(z) @ w)[place]
+    return count @ each + k * (y.overlap(a) - 2 * pull)
 
 
 def cdf_logistic(z: Array) -> Array:
@@ -102,13 +132,13 @@ def cdf_logistic(z: Array) -> Array:
     return 0.5 * (1 + np.tanh(z / 2))
 
 
-def brier(law: LogitLaw, rho: Array, same: Array, u: Array, a: float) -> Array:
-    """sum p^2 - 2 t.p, for classes alike; differing means enter to first order."""
+def brier(law: LogitLaw, rho: Array, y: Meeting, a: float) -> Array:
+    """Sum p^2 - 2 t.p, for classes alike; differing means enter to first order."""
     k, V = law.noise**2, law.V
     flat = LogitLaw.iid(law.noise, V)
     if k == 0:
         return np.zeros_like(rho)
-    overlap = common_target(law, same, a) - 1 / V
+    overlap = y.overlap(a) - 1 / V
     p2 = V * float(squares(flat)[0])
     # sum_v cov(p_v, p'_v) is the slope of the log-sum-exp series, term by term
     step = 1e-4
@@ -119,8 +149,8 @@ def brier(law: LogitLaw, rho: Array, same: Array, u: Array, a: float) -> Array:
     out = own + _sum_of_squares(flat, rho)
     if not law.exchangeable:  # replace the first-order part by the exact one
         out = out - 4 * k * rho * overlap * ((1 - p2) / (V - 1)) ** 2
-        g = brier_gradient(law.normal())
-        out = out + k * rho * _meeting(g, u, same)
+        g = brier_gradient(law.normal(), a)
+        out = out + k * rho * y.mean(g @ g.T)
     return out
 
 
@@ -145,30 +175,21 @@ def _sum_of_squares(law: LogitLaw, rho: Array) -> Array:
     return series(rho, 0.0, second, total, max(4 * k * steep, 2 * second))
 
 
-def brier_gradient(law: LogitLaw) -> Array:
+def brier_gradient(law: LogitLaw, a: float) -> Array:
     """E d(sum p^2 - 2 p_y)/d z_w (y, w)."""
     q = products(law)
     p, p2 = probabilities(law), squares(law)
     # d sum p^2 / d z_w = 2 p_w (p_w - sum p^2); its last factor by its mean
     common = 2 * (p2 - p * p2.sum())
     common -= common.mean()
-    out: Array = common - 2 * (np.diag(p) - q)
+    curve = -q
+    np.fill_diagonal(curve, p - p2)
+    out: Array = common - 2 * (1 - a) * curve
     return out
 
 
-def _meeting(g: Array, u: Array, same: Array) -> Array:
-    """Mean of g_y . g_y' when two targets agree with chance `same` and else are independent."""
-    gram = g @ g.T
-    equal, free = float(u @ np.diag(gram)), float(u @ gram @ u)
-    chance = float(u @ u)
-    apart = (free - float((u * u) @ np.diag(gram))) / max(1 - chance, 1e-12)
-    return same * equal + (1 - same) * apart
-
-
-def hinge(law: LogitLaw, rho: Array, same: Array, u: Array, a: float) -> Array:
-    """sum_j max(0, 1 + z_j - z_y): margins share y, or j, or both, with correlation rho/2 or rho."""
-    if law.V > LARGE:
-        law = LogitLaw.iid(law.noise, law.V)
+def hinge(law: LogitLaw, rho: Array, y: Meeting, a: float) -> Array:
+    """Sum_j max(0, 1 + z_j - z_y): margins that share y or j correlate by rho/2, both: rho."""
     V, m = law.V, np.asarray(law.mean)
     x, w = normal_nodes()
     kinds, place = np.unique(1 + m[None, :] - m[:, None], return_inverse=True)
@@ -185,16 +206,18 @@ def hinge(law: LogitLaw, rho: Array, same: Array, u: Array, a: float) -> Array:
         c_apart = (half * (V - 2) * (1 + 2 * sign) + sign) * h2
         rest = (V - 1) * (float(variances[0]) - float(h2.sum()))
     else:
-        c_same, c_apart, rest = _margins(table, variances, place.reshape(V, V), u)
+        each, rest = _margins(table, variances, place.reshape(V, V), y.joint)
+        series_ = each[y.level] * powers
+        return series_.sum(-1) + y.same * max(rest, 0.0) * np.abs(rho) ** len(n)
     out: Array = powers @ c_same + max(rest, 0.0) * np.abs(rho) ** len(n)
-    return same * out + (1 - same) * (powers @ c_apart)
+    return y.same * out + (1 - y.same) * (powers @ c_apart)
 
 
 def _margins(
-    table: Array, variances: Array, place: NDArray[np.intp], u: Array
-) -> tuple[Array, Array, float]:
-    """Series (N,) of equal and of different targets, and what lies beyond N; classes that differ."""
-    V = len(u)
+    table: Array, variances: Array, place: NDArray[np.intp], joint: Array
+) -> tuple[Array, float]:
+    """Series (L, N) of each kind of pairs, and what lies beyond it for equal targets."""
+    V = len(place)
     n = np.arange(table.shape[-1])
     half, sign = 0.5**n, (-1.0) ** n
     h = table[place]  # (y, j, N)
@@ -207,15 +230,13 @@ def _margins(
     lean = h * (rows[None] - h.transpose(1, 0, 2))  # one margin's rival is the other's target
     equal = half * (rows**2 - own) + own
     apart = half * inner + sign * back + half * sign * (lean + lean.transpose(1, 0, 2))
-    apart[np.arange(V), np.arange(V)] = 0.0
-    chance = max(1 - float(u @ u), 1e-12)
-    c_same = u @ equal
-    c_apart = np.einsum("y,yzn,z->n", u, apart, u) / chance
+    apart[np.arange(V), np.arange(V)] = equal
+    u = joint[-1].sum(1)
     rest = float(u @ variance.sum(1)) - float(u @ own.sum(-1))
-    return c_same, c_apart, rest
+    return np.tensordot(joint, apart, 2), rest
 
 
-def crammer_singer(law: LogitLaw, rho: Array, same: Array, u: Array, a: float) -> Array:
+def crammer_singer(law: LogitLaw, rho: Array, y: Meeting, a: float) -> Array:
     """max(0, 1 + M - z_y), M the strongest rival; its rare zero enters as a factor."""
     s, V = law.noise, law.V
     flat = LogitLaw.iid(s, V)
@@ -233,10 +254,10 @@ def crammer_singer(law: LogitLaw, rho: Array, same: Array, u: Array, a: float) -
     if V > 2:
         top = _maximum(V - 1, np.append(rho, 1.0)) - np.append(rho, 1.0) / (V - 1)
         shape = top[:-1] / top[-1]
-    kept = same + (1 - same) * ((V - 2) / (V - 1)) ** 2  # rivals that two targets share
+    kept = y.same + (1 - y.same) * ((V - 2) / (V - 1)) ** 2  # rivals that two targets share
     if not law.exchangeable:
         g = crammer_singer_gradient(law)
-    return s * s * rho * _meeting(g, u, same) + rest * shape * kept
+    return s * s * rho * y.mean(g @ g.T) + rest * shape * kept
 
 
 def _maximum(n: int, rho: Array) -> Array:

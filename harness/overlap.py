@@ -4,7 +4,8 @@ Two contexts that agree at m of T positions start with inputs of correlation m /
 agreeing position reads the same embedding row through the same weights. How far the losses of
 all examples move together over draws of a network follows from how often each m occurs.
 
-Axes: N examples, T context, V vocabulary, P distinct (context, target) pairs, M overlaps 0 ... T.
+Axes: S standing-in points, N examples, T context, V vocabulary, P distinct (context, target)
+pairs, M overlaps 0 ... T.
 """
 
 from __future__ import annotations
@@ -13,113 +14,114 @@ import itertools
 import math
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.quadrature import Array
-
 if TYPE_CHECKING:
     from harness.dataset import Dataset
+    from harness.quadrature import Array
 
 Codes = NDArray[np.int64]
 EXACT_WORK = 4_000_000  # subsets of positions times pairs that are counted exactly
 SAMPLE = 1500  # examples compared with each other otherwise, evenly spaced in sorted order
-POINTS = 160  # points of a binary source that stand for all of them
+GROUPS = 4096  # contexts whose targets are tabulated at a time
+POINTS = 80  # points of a binary source that stand for all of them
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Facts:
-    """The training split as the theory sees it; tuples, so that equal data share cached work."""
+    """The training split as the theory sees it; one object a data set, so it can key a cache."""
 
     kind: str
     V: int
     block: int
-    targets: tuple[float, ...]  # share of each target; binary: of -1 and of +1
+    targets: Array  # (V,) share of each target; binary: (2,) of -1 and of +1
     log_unigram: tuple[float, ...]  # the bias that init.output_bias=log_unigram sets
-    overlap: tuple[float, ...] = ()  # (M,) probability that two examples agree at m positions
-    same: tuple[float, ...] = ()  # (M,) probability of a common target, given m
+    joint: Array | None = (
+        None  # (M, V, V): two examples agree at m positions and have these targets
+    )
+    overlap: Array | None = None  # (M,) probability that two examples agree at m positions
+    same: Array | None = None  # (M,) chance of one target, given m
     repeats: float = 1.0  # mean over examples of sum_a n_a^2, n_a = times symbol a stands in one
     shared: float = 0.0  # the same between two examples: sum_a (mean n_a)^2
-    inputs: tuple[tuple[float, ...], ...] = ()  # binary: standing-in points
-    labels: tuple[int, ...] = ()
-    examples: int = 0
+    inputs: Array | None = None  # binary: (S, I) standing-in points
+    labels: Array | None = None  # binary: (S,)
 
 
 @lru_cache(maxsize=16)
 def facts(data: Dataset) -> Facts:
     """Facts of a data set's training split, exact but for long contexts (see `overlaps`)."""
     train = data.train
-    targets = tuple(float(p) for p in data.unigram)
     if data.kind == "binary":
         keep = np.linspace(0, train.n - 1, min(POINTS, train.n)).round().astype(int)
         order = np.lexsort((train.x_NT[:, 0], train.y_N))[keep]  # even over labels and place
         return Facts(
-            kind="binary", V=1, block=int(train.x_NT.shape[1]), targets=targets, log_unigram=(),
-            inputs=tuple(tuple(float(v) for v in row) for row in train.x_NT[order]),
-            labels=tuple(int(y) for y in train.y_N[order]), examples=train.n,
+            kind="binary", V=1, block=int(train.x_NT.shape[1]), targets=data.unigram,
+            log_unigram=(), inputs=train.x_NT[order].astype(float), labels=train.y_N[order],
         )  # fmt: skip
     # a symbol that training never shows counts as half an example there
-    logs = tuple(math.log(max(p, 0.5 / max(train.n, 1))) for p in targets)
+    floor = 0.5 / max(train.n, 1)
     rows_PT = train.contexts_CT[train.pair_context_P]
     weight_P = train.pair_count_P / train.n
-    probability, same = overlaps(rows_PT, train.pair_target_P, weight_P, data.V)
+    joint = overlaps(rows_PT, train.pair_target_P, weight_P, data.V)
+    overlap = joint.sum((1, 2))
+    one = np.trace(joint, axis1=1, axis2=2)
     repeats, shared = _repeats(rows_PT, weight_P, data.V)
     return Facts(
-        kind="classes", V=data.V, block=rows_PT.shape[1], targets=targets, log_unigram=logs,
-        overlap=tuple(probability), same=tuple(same), repeats=repeats, shared=shared,
-        examples=train.n,
+        kind="classes", V=data.V, block=rows_PT.shape[1], targets=data.unigram,
+        log_unigram=tuple(math.log(max(float(p), floor)) for p in data.unigram),
+        joint=joint, overlap=overlap,
+        same=np.divide(one, overlap, out=np.zeros_like(one), where=overlap > 1e-12),
+        repeats=repeats, shared=shared,
     )  # fmt: skip
 
 
-def overlaps(rows_PT: Codes, target_P: Codes, weight_P: Array, V: int) -> tuple[Any, Any]:
-    """(probability (M,), chance of one target (M,)) for two examples drawn by weight.
+def overlaps(rows_PT: Codes, target_P: Codes, weight_P: Array, V: int) -> Array:
+    """Probability (M, V, V) that two examples agree at m positions and have targets y and y'.
 
     Exact by inclusion and exclusion over subsets of positions while that is cheap; beyond (long
-    contexts of large data) from all pairs among 1,500 evenly spaced examples, the share of equal
-    contexts still exact.
+    contexts of large data) from all pairs among 1,500 evenly spaced examples, equal contexts
+    still exact.
     """
     P, T = rows_PT.shape
     if 2**T * P <= EXACT_WORK:
-        agree, both = np.zeros(T + 1), np.zeros(T + 1)
+        agree = np.zeros((T + 1, V, V))
         for size in range(T + 1):
             for places in itertools.combinations(range(T), size):
-                key = _ranks(rows_PT[:, list(places)], V)
-                agree[size] += float((np.bincount(key, weight_P) ** 2).sum())
-                key = _ranks(np.column_stack([key, target_P]), max(V, int(key.max()) + 1))
-                both[size] += float((np.bincount(key, weight_P) ** 2).sum())
-        probability = _exactly(agree)
-        same = np.divide(_exactly(both), probability, out=np.zeros(T + 1), where=probability > 1e-12)
-        return probability, np.clip(same, 0.0, 1.0)
-    ends = np.cumsum(weight_P)
-    pick = np.searchsorted(ends, (np.arange(SAMPLE) + 0.5) / SAMPLE).clip(max=P - 1)
+                agree[size] += _meetings(_ranks(rows_PT[:, list(places)], V), target_P, weight_P, V)
+        exactly = [
+            sum((-1) ** (j - m) * math.comb(j, m) * agree[j] for j in range(m, T + 1))
+            for m in range(T + 1)
+        ]
+        return np.maximum(np.array(exactly), 0.0)
+    pick = np.searchsorted(np.cumsum(weight_P), (np.arange(SAMPLE) + 0.5) / SAMPLE).clip(max=P - 1)
     rows, target = rows_PT[pick], target_P[pick]
     count = np.zeros((SAMPLE, SAMPLE), dtype=np.int64)
     for column in rows.T:
         count += column[:, None] == column
-    apart = count < T
-    probability = np.bincount(count[apart], minlength=T + 1) / apart.sum()
-    equal = (target[:, None] == target)[apart]
-    hits = np.bincount(count[apart], equal, minlength=T + 1) / apart.sum()
-    same = np.divide(hits, probability, out=np.zeros(T + 1), where=probability > 0)
-    key = _ranks(rows_PT, V)
-    identical = float((np.bincount(key, weight_P) ** 2).sum())
-    probability *= 1 - identical
-    probability[T] = identical
-    joint = _ranks(np.column_stack([key, target_P]), max(V, int(key.max()) + 1))
-    same[T] = float((np.bincount(joint, weight_P) ** 2).sum()) / identical
-    return probability, same
+    key = (count * V + target[:, None]) * V + target
+    apart = key[count < T]
+    joint = np.bincount(apart, minlength=(T + 1) * V * V).reshape(T + 1, V, V) / len(apart)
+    identical = _meetings(_ranks(rows_PT, V), target_P, weight_P, V)
+    joint *= 1 - identical.sum()
+    joint[T] = identical
+    out: Array = joint
+    return out
 
 
-def _exactly(agree: Array) -> Array:
-    """From sums over subsets of size j of P(agree there) to P(agree at exactly m positions)."""
-    T = len(agree) - 1
-    out = [
-        sum((-1) ** (j - m) * math.comb(j, m) * agree[j] for j in range(m, T + 1))
-        for m in range(T + 1)
-    ]
-    return np.maximum(np.array(out), 0.0)
+def _meetings(group_P: Codes, target_P: Codes, weight_P: Array, V: int) -> Array:
+    """Probability (V, V) that two examples fall into one group, with these targets."""
+    out = np.zeros((V, V))
+    order = np.argsort(group_P, kind="stable")
+    group, target, weight = group_P[order], target_P[order], weight_P[order]
+    for low in range(0, int(group[-1]) + 1, GROUPS):
+        part = slice(*np.searchsorted(group, (low, low + GROUPS)))
+        key = (group[part] - low) * V + target[part]
+        shares = np.bincount(key, weight[part], minlength=GROUPS * V).reshape(GROUPS, V)
+        out += shares.T @ shares
+    return out
 
 
 def _ranks(rows: Codes, V: int) -> Codes:

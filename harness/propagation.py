@@ -14,54 +14,72 @@ N Hermite orders, X nodes, G nodes of the law of q, B nodes of a uniform bias.
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from harness.config import Init, Model
-from harness.overlap import Facts
+from harness.layer_laws import Layer, embedding_std, layers
 from harness.quadrature import (
-    Array, cdf, correlate, hermite_table, normal_nodes, scale_nodes, uniform_nodes,
+    Array,
+    cdf,
+    correlate,
+    hermite_table,
+    normal_nodes,
+    scale_nodes,
+    uniform_nodes,
 )  # fmt: skip
 
-GAINS = {"tanh": 5 / 3, "relu": math.sqrt(2), "gelu": math.sqrt(2), "linear": 1.0}
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from harness.config import Init, Model
+    from harness.overlap import Facts
+
 OVERFLOW = 1e72  # a variance whose activations leave float32
-BATCH_NORM_EPS = 1e-5
 
 
 @dataclass(frozen=True)
-class Layer:
-    """One linear layer's draw. The bias is a constant, plus normal, plus uniform noise."""
+class State:
+    """What a layer passes on, per number: mean squares, products, and their spread over draws.
 
-    name: str
-    fan_in: int
-    fan_out: int
-    weight: float  # standard deviation of an entry
-    fourth: float  # excess kurtosis of an entry: 0 normal, -1.2 uniform
-    orthogonal: bool
-    bias_std: float
-    bias_half_width: float
-    bias_mean: float
+    square (S,): E a^2; scatter (S,): variance over draws of the mean of a^2 over the layer;
+    product (M,): E a a'; together (M,): covariance over draws of the two means of squares.
+    """
+
+    square: Array
+    scatter: Array
+    product: Array
+    together: Array
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """Pairs of examples (M,): weight, summing to 1; their indices; positions that agree."""
+
+    weight: Array
+    left: Array
+    right: Array
+    level: NDArray[np.int64]
 
 
 @dataclass(frozen=True)
 class Signal:
-    """The logits' second-order law at step 0. Normal parts alone; a uniform output bias is apart.
+    """The logits' second-order law at step 0; a uniform output bias is apart, in `output`.
 
-    variance (S,): E s^2 over draws; own (S,): relative variance of s^2 for one example; pair
-    arrays (M,): weight, indices, covariance, relative covariance of the two s^2 over draws (`common`),
-    chance of one target. `table` has (layer, preactivation std, activation std, saturated share).
+    variance (S,): E s^2 over draws, normal parts alone; own (S,): relative variance of s^2 over
+    draws; covariance (M,) of two examples' logits; common (M,): relative covariance of their s^2.
+    table: (layer, preactivation std, activation std, saturated share) of each hidden layer.
     """
 
     variance: Array
     own: Array
-    weight: Array
-    left: Array
-    right: Array
     covariance: Array
     common: Array
-    same: Array
+    pairs: Pairs
     output: Layer
     table: tuple[tuple[str, float, float, float], ...]
     overflow: bool
@@ -76,137 +94,112 @@ def activate(kind: str, h: Array) -> Array:
     return h * cdf(h) if kind == "gelu" else h
 
 
-def embedding_std(init: Init) -> float:
-    """Standard deviation of an embedding entry: N(0,1), U(-1,1) under uniform, 0 under zero."""
-    unit = {"zero": 0.0, "uniform": 1 / math.sqrt(3)}.get(init.scheme, 1.0)
-    return unit * init.embed_scale * (init.weight_scale if init.scope in ("all", "embedding") else 1)
-
-
-def layers(model: Model, init: Init, facts: Facts) -> tuple[Layer, ...]:
-    """Every linear layer's law, input to output, from the meaning of the init.* settings."""
-    inputs = facts.block if facts.kind == "binary" else facts.block * model.n_embd
-    widths = [inputs, *model.hidden, facts.V]
-    out = []
-    for i in range(len(widths) - 1):
-        fan_in, fan_out, last = widths[i], widths[i + 1], i == len(widths) - 2
-        gain = 1.0 if last else GAINS[model.activation]
-        weight = {
-            "kaiming": gain / math.sqrt(fan_in),
-            "normal": 1.0,
-            "uniform": 1 / math.sqrt(3),
-            "xavier": math.sqrt(2 / (fan_in + fan_out)),
-            "orthogonal": gain / math.sqrt(max(fan_in, fan_out)),
-            "zero": 0.0,
-        }[init.scheme]
-        scope = ("linear", "all", "output") if last else ("linear", "all", "hidden")
-        weight *= init.weight_scale if init.scope in scope else 1.0
-        weight *= init.output_scale if last else 1.0
-        bias = (init.output_bias or init.bias) if last else init.bias
-        if model.batch_norm and not last:  # no bias before it; running statistics 0 and 1
-            weight, bias = weight / math.sqrt(1 + BATCH_NORM_EPS), "zero"
-        size = init.bias_scale
-        out.append(
-            Layer(
-                "output" if last else f"hidden.{i}", fan_in, fan_out, weight,
-                -1.2 if init.scheme == "uniform" else 0.0, init.scheme == "orthogonal",
-                size if bias == "normal" else 0.0,
-                size if bias == "uniform" else 0.0,
-                size if bias == "constant" else 0.0,
-            )
-        )  # fmt: skip
-    return tuple(out)
-
-
 def propagate(model: Model, init: Init, facts: Facts, *, normalised: bool = False) -> Signal:
     """Carry variances, correlations and their spread to the logits.
 
-    normalised: the batch norm of training mode, which makes every hidden variance 1.
+    normalised: the batch norm of training mode, which makes every hidden variance 1. Configs that
+    differ in the output layer alone share the work below it.
     """
-    stack = layers(model, init, facts)
-    start = _points(stack[0], facts) if facts.kind == "binary" else _contexts(
-        stack[0], facts, embedding_std(init), model.n_embd, 0.8 if init.scheme == "uniform" else 2.0
+    output = layers(model, init, facts)[-1]
+    below = dataclasses.replace(init, output_scale=1.0, output_bias="zero")
+    state, pairs, table, overflow = _features(model, below, facts, normalised)
+    q, own, k, common = _linear(output, state, pairs)
+    overflow |= bool(q.max(initial=0.0) > OVERFLOW)
+    if output.orthogonal:  # |z| is fixed by the columns' length: less spread than normal weights
+        drawn = np.maximum(1 - output.bias_std**2 / np.maximum(q, 1e-300), 0.0)
+        n = max(output.fan_in, output.fan_out)
+        own = own - 2 / n * drawn**2
+        both = drawn[pairs.left] * drawn[pairs.right]
+        common = common - 2 / n * both * _correlation(k, q, pairs) ** 2
+    return Signal(q, own, k, common, pairs, output, table, overflow)
+
+
+@lru_cache(maxsize=64)
+def _features(
+    model: Model, init: Init, facts: Facts, normalised: bool
+) -> tuple[State, Pairs, tuple[tuple[str, float, float, float], ...], bool]:
+    """Everything below the output layer."""
+    state, pairs = (
+        _points(facts)
+        if facts.kind == "binary"
+        else _contexts(facts, embedding_std(init), model.n_embd, init.scheme == "uniform")
     )
-    q, own, k, common, left, right, weight, same = start
-    table = []
-    overflow = False
-    for layer, above in zip(stack, stack[1:], strict=False):
+    table, overflow = [], False
+    for layer in layers(model, init, facts)[:-1]:
+        q, own, k, common = _linear(layer, state, pairs)
         if normalised:
-            k, q = k / np.sqrt(q[left] * q[right]), np.ones_like(q)
+            k, q = _correlation(k, q, pairs), np.ones_like(q)
             own, common = np.zeros_like(own), np.zeros_like(common)
         if q.max(initial=0.0) > OVERFLOW:
             overflow, q, k = True, np.ones_like(q), np.ones_like(k)
-        q, own, k, common, row = _through(
-            model.activation, layer, above, q, own, k, common, left, right
-        )
+        state, row = _activated(model.activation, layer, q, own, k, common, pairs)
         table.append((layer.name, *row))
-    overflow |= bool(q.max(initial=0.0) > OVERFLOW)
-    last = stack[-1]
-    if last.orthogonal:  # |z| is fixed by the columns' length: less spread than normal weights
-        drawn = np.maximum(1 - last.bias_std**2 / np.maximum(q, 1e-300), 0.0)
-        n = max(last.fan_in, last.fan_out)
-        own = own - 2 / n * drawn**2
-        common = common - 2 / n * drawn[left] * drawn[right] * _correlation(k, q, left, right) ** 2
-    return Signal(q, own, weight, left, right, k, common, same, last, tuple(table), overflow)
+    return state, pairs, tuple(table), overflow
 
 
-def _correlation(k: Array, q: Array, left: Array, right: Array) -> Array:
-    size = np.sqrt(q[left] * q[right])
+def _correlation(k: Array, q: Array, pairs: Pairs) -> Array:
+    size = np.sqrt(q[pairs.left] * q[pairs.right])
     return np.clip(np.divide(k, size, out=np.ones_like(k), where=size > 0), -1.0, 1.0)
 
 
-def _contexts(
-    first: Layer, facts: Facts, std: float, n_embd: int, kurtosis: float
-) -> tuple[Array, Array, Array, Array, Array, Array, Array, Array]:
+def _contexts(facts: Facts, std: float, D: int, uniform: bool) -> tuple[State, Pairs]:
     """Class data: one standing-in example, pairs by the number m of positions that agree.
 
     Rows of one finite embedding are not orthogonal: the inputs' correlation scatters around m/T
-    by about sqrt((T - m) / D) / T; three nodes for each m stand for that.
+    by about sqrt((T - m) / D) / T; three nodes for each m stand for that. The variance of a
+    squared entry is 2 std^4 for a normal embedding, .8 std^4 for a uniform one.
     """
-    T, D = facts.block, n_embd
-    drawn = first.weight**2 * T * D * std**2
-    q = drawn + first.bias_std**2
-    share = drawn / q if q > 0 else 0.0
-    rho, weight, same = [], [], []
+    T, square = facts.block, std**2
+    kurtosis = 0.8 if uniform else 2.0
+    rho, weight, level = [], [], []
+    assert facts.overlap is not None
     for m in range(T + 1):
         f = m / T
-        scatter = math.sqrt((T - m) / D) / T if m < T else 0.0
-        scatter = math.sqrt(scatter**2 + kurtosis / (D * T) * f * (1 - f))
+        scatter = math.sqrt((T - m) / (D * T * T) + kurtosis / (D * T) * f * (1 - f))
         nodes = ((0.0, 2 / 3), (-math.sqrt(3), 1 / 6), (math.sqrt(3), 1 / 6))
         for x, w in nodes if m < T else ((0.0, 1.0),):
             rho.append(min(max(f + x * scatter, -1.0), 1.0))
-            weight.append(w * facts.overlap[m])
-            same.append(facts.same[m])
+            weight.append(w * float(facts.overlap[m]))
+            level.append(m)
     M = len(rho)
-    norm = kurtosis / (D * T * T) * share**2  # relative variance of |embedding|^2, per coincidence
+    norm = kurtosis / (D * T * T) * square**2  # variance of the mean square, per coincidence
     zero = np.zeros(M, dtype=np.int64)
-    return (
-        np.array([q]), np.array([norm * facts.repeats]),
-        drawn * np.array(rho) + first.bias_std**2, np.full(M, norm * facts.shared),
-        zero, zero, np.array(weight) / sum(weight), np.array(same),
-    )  # fmt: skip
+    state = State(
+        np.array([square]),
+        np.array([norm * facts.repeats]),
+        square * np.array(rho),
+        np.full(M, norm * facts.shared),
+    )
+    return state, Pairs(np.array(weight) / sum(weight), zero, zero, np.array(level))
 
 
-def _points(
-    first: Layer, facts: Facts
-) -> tuple[Array, Array, Array, Array, Array, Array, Array, Array]:
+def _points(facts: Facts) -> tuple[State, Pairs]:
     """Binary data: every standing-in point, and all pairs of them."""
-    x = np.array(facts.inputs)
-    S = len(x)
-    k = first.weight**2 * x @ x.T + first.bias_std**2
-    left, right = (index.ravel() for index in np.indices((S, S)))
-    y = np.array(facts.labels)
-    return (
-        np.diag(k).copy(), np.zeros(S), k.ravel(), np.zeros(S * S), left, right,
-        np.full(S * S, 1 / S**2), (y[left] == y[right]).astype(float),
-    )  # fmt: skip
+    x = facts.inputs
+    assert x is not None
+    left, right = np.triu_indices(len(x))
+    weight = np.where(left == right, 1.0, 2.0) / len(x) ** 2
+    product = (x[left] * x[right]).mean(1)
+    state = State((x * x).mean(1), np.zeros(len(x)), product, np.zeros(len(left)))
+    return state, Pairs(weight, left, right, np.zeros_like(left))
 
 
-def _through(
-    kind: str, layer: Layer, above: Layer, q: Array, own: Array, k: Array, common: Array,
-    left: Array, right: Array,
-) -> tuple[Array, Array, Array, Array, tuple[float, float, float]]:  # fmt: skip
-    """One activation and the linear layer above it."""
+def _linear(layer: Layer, state: State, pairs: Pairs) -> tuple[Array, Array, Array, Array]:
+    """(q, relative variance of q, k, relative covariance of two q) of a layer's preactivations."""
+    gain, bias = layer.weight**2 * layer.fan_in, layer.bias_std**2
+    q = gain * state.square + bias
+    share = gain / np.maximum(q, 1e-300)
+    own = share**2 * np.maximum(state.scatter, 0.0)
+    common = share[pairs.left] * share[pairs.right] * state.together
+    return q, own, gain * state.product + bias, common
+
+
+def _activated(
+    kind: str, layer: Layer, q: Array, own: Array, k: Array, common: Array, pairs: Pairs
+) -> tuple[State, tuple[float, float, float]]:
+    """One layer's activations from its preactivations."""
     x, w = normal_nodes()
+    left, right = pairs.left, pairs.right
     offset, share = np.zeros(1), np.ones(1)
     if layer.bias_half_width > 0:
         offset, share = uniform_nodes(24 if len(q) == 1 else 6)
@@ -217,58 +210,44 @@ def _through(
 
     a = values(q)
     a2 = a * a
-    second = share @ (a2 @ w).T  # (S,)
+    second = (a2 @ w) @ share  # (S,)
     # at the mean variance: sensitivity to it, and the series of phi and phi^2
-    slope = share @ (a2 @ (w * (x * x - 1))).T / 2  # d second / d ln q
+    slope = (a2 @ (w * (x * x - 1))) @ share / 2  # d second / d ln q
     table = hermite_table()
-    c, c2 = a @ table, a2 @ table  # (S, B, N)
-    rho = _correlation(k, q, left, right)
-    fourth = share @ ((a2 * a2) @ w).T
-    cross = _pairs(c, left, right, rho, a2 @ w, share)
-    cross2 = _pairs(c2, left, right, rho, (a2 * a2) @ w, share)
+    rho = _correlation(k, q, pairs)
+    product = _meet(a @ table, a2 @ w, share, rho, pairs)
+    product2 = _meet(a2 @ table, (a2 * a2) @ w, share, rho, pairs)
     # the spread of the variance over draws moves the mean too
-    g, v = scale_nodes(np.maximum(own, 0.0), 7)  # (S, G)
-    each = values(q[:, None] * g)
-    each2 = each * each
-    m2 = (each2 @ w) @ share  # (S, G)
+    g, v = scale_nodes(np.maximum(own, 0.0), 7) if own.any() else (np.ones((1, 1)), np.ones(1))
+    each2 = values(q[:, None] * g) ** 2  # (S, G, B, X)
+    m2 = (each2 @ w) @ share
     m4 = ((each2 * each2) @ w) @ share
     mean = m2 @ v
     H, n = layer.fan_out, max(layer.fan_in, layer.fan_out)
     scatter = (m2 - mean[:, None]) ** 2 @ v + (m4 @ v - m2**2 @ v) / H
-    scatter_pair = (cross2 - second[left] * second[right]) / H
+    together = slope[left] * slope[right] * common
+    together += (product2 - second[left] * second[right]) / H
     if layer.orthogonal:  # sum h^2 is fixed: take out what it explains of the units' scatter
         scatter = scatter - 2 * slope**2 / n
-        scatter_pair = scatter_pair - 2 * slope[left] * slope[right] * rho**2 / n
-    gain = above.weight**2 * H
-    size = gain * mean + above.bias_std**2
-    safe = np.maximum(size, 1e-300)
-    lift = np.sqrt(
-        np.divide(mean[left] * mean[right], second[left] * second[right],
-                  out=np.ones_like(k), where=second[left] * second[right] > 0)
-    )  # fmt: skip
-    covariance = gain * cross * lift + above.bias_std**2
-    relative = (gain / safe) ** 2 * np.maximum(scatter, 0.0)
-    together = (gain / safe[left]) * (gain / safe[right]) * (
-        slope[left] * slope[right] * common + scatter_pair
-    )
-    first = (a @ w) @ share
+        together -= 2 * slope[left] * slope[right] * rho**2 / n
+    ratio = np.divide(mean, second, out=np.ones_like(mean), where=second > 0)
+    lift = np.sqrt(ratio[left] * ratio[right])
     report = (
         math.sqrt(float(q.mean()) + layer.bias_half_width**2 / 3),
-        math.sqrt(max(float(mean.mean() - first.mean() ** 2), 0.0)),
+        math.sqrt(max(float(mean.mean() - ((a @ w) @ share).mean() ** 2), 0.0)),
         _saturated(kind, a, w, share),
     )
-    return size, relative, covariance, together, report
+    return State(mean, scatter, product * lift, together), report
 
 
-def _pairs(
-    c: Array, left: Array, right: Array, rho: Array, square: Array, share: Array
-) -> Array:
-    """E f(h) f(h') for every pair, averaged over the bias they share; (M,)."""
+def _meet(c: Array, square: Array, share: Array, rho: Array, pairs: Pairs) -> Array:
+    """E f(h) f(h') for every pair from series c (S, B, N), over the bias they share; (M,)."""
+    left, right = pairs.left, pairs.right
     out = np.zeros(len(rho))
     for b, part in enumerate(share):
-        total = np.sqrt(square[left, b] * square[right, b])
-        same_sign = (c[left, b] * c[right, b]).sum(-1)
-        out += part * correlate(c[left, b], c[right, b], rho, np.maximum(total, same_sign))
+        known = (c[left, b] * c[right, b]).sum(-1)
+        total = np.maximum(np.sqrt(square[left, b] * square[right, b]), known)
+        out += part * correlate(c[left, b], c[right, b], rho, total)
     return out
 
 
