@@ -1,8 +1,8 @@
 """A laboratory for initial loss and overfitting; names load on first use, so this import is cheap.
 
-    from harness import Init, RunConfig, compare, expected_initial_loss, load_data, train
-    records = train([RunConfig(seed=s, init=Init(weight_scale=g)) for s in range(3) for g in (0.1, 1)])
-"""  # fmt: skip
+from harness import Init, RunConfig, train
+records = train([RunConfig(seed=s, init=Init(weight_scale=g)) for s in (0, 1) for g in (0.1, 1)])
+"""
 
 from __future__ import annotations
 
@@ -22,23 +22,41 @@ _HOMES = {
     "RunRecord": "records",
     "Ledger": "ledger",
     "compare": "comparison",
-    "load_run": "ledger",
+    "load_run": "lookup",
 }  # fmt: skip
 # no name here is also a module's: importing that module would replace the name
 
-__all__ = [*_HOMES]  # noqa: PLE0604
+__all__ = [*_HOMES]
 
 if TYPE_CHECKING:
     from harness.config import (
         Data as Data,
+    )
+    from harness.config import (
         Engine as Engine,
+    )
+    from harness.config import (
         Init as Init,
+    )
+    from harness.config import (
         Loss as Loss,
+    )
+    from harness.config import (
         Model as Model,
+    )
+    from harness.config import (
         Optim as Optim,
+    )
+    from harness.config import (
         Reg as Reg,
+    )
+    from harness.config import (
         RunConfig as RunConfig,
+    )
+    from harness.config import (
         Train as Train,
+    )
+    from harness.config import (
         run_config as run_config,
     )
 

@@ -46,6 +46,36 @@ def sweep(overrides: tuple[str, ...]) -> int:
 
 
 @cli.command()
+@click.argument("run")
+@click.option("-n", "n", type=int, default=20, show_default=True, help="How many words.")
+@click.option(
+    "--temperature", type=float, default=1.0, show_default=True,
+    help="Below 1 keeps to likely symbols, above 1 dares more; 0 takes the likeliest each time.",
+)  # fmt: skip
+@click.option(
+    "--seed", type=int, default=0, show_default=True, help="The same seed, the same words."
+)
+@click.option("--json", "as_json", is_flag=True, help="One JSON value on stdout.")
+def sample(run: str, n: int, temperature: float, seed: int, as_json: bool) -> int:
+    """Draw words from a trained run, and mark those it has memorised.
+
+    RUN is a run id, the first digits of one, an MLflow run id, or a saved config.
+    """
+    from harness import sampling
+    from harness.lookup import find_record
+
+    record = find_record(run)
+    found = (record, *sampling.sample(record, n, temperature=temperature, seed=seed))
+    if as_json:
+        import json
+
+        click.echo(json.dumps(sampling.as_plain(*found, temperature, seed), ensure_ascii=False))
+    else:
+        click.echo("\n".join(sampling.lines(*found, temperature, seed)))
+    return 0
+
+
+@cli.command()
 @click.option("--port", type=int, help="Port to serve on; default: 5000, or the next free one.")
 def ui(port: int | None) -> int:
     """Open MLflow's pages over the same store, on 127.0.0.1 alone."""
@@ -55,7 +85,7 @@ def ui(port: int | None) -> int:
 
 
 def run(argv: list[str] | None = None) -> int:
-    """Run one command line; returns its exit code and prints errors on stderr, without traceback."""
+    """Run one command line; returns its exit code, and prints errors on stderr in one line."""
     from harness.errors import HarnessError
 
     warnings.formatwarning = _warning_line

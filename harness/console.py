@@ -18,6 +18,7 @@ from rich.table import Table
 Row = Mapping[str, Any]  # one run: "run_id", "config_id", "verdict", settings and metrics by name
 WIDTH = 120  # columns of a table that does not go to a terminal
 SPEAK_EVERY = 10.0  # seconds between plain progress lines
+KNOWN_SHARE = 0.03  # of all steps: before that the time left is guesswork
 
 
 class Meter(Protocol):
@@ -96,9 +97,10 @@ class _Lines:
         now = time.monotonic()
         if now - self.spoke >= SPEAK_EVERY and self.count.done:
             self.spoke = now
-            left = (now - self.began) * (self.count.total / self.count.done - 1)
-            share = 100 * self.count.done / self.count.total
-            say(f"{self.count.runs()}, {share:.0f} % of all steps, {duration(left)} left")
+            share = self.count.done / self.count.total
+            left = duration((now - self.began) * (1 / share - 1))
+            known = f", {left} left" if share > KNOWN_SHARE else ""
+            say(f"{self.count.runs()}, {100 * share:.0f} % of all steps{known}")
 
     def ended(self, run_id: str) -> None:
         self.count.over.add(run_id)

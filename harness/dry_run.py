@@ -1,9 +1,8 @@
-"""What a sweep would do and cost, without doing it: jobs, fused groups, time, disk, MLflow points."""
+"""What a sweep would do and cost, without doing it: jobs, programs, time, disk, MLflow points."""
 
 from __future__ import annotations
 
 import time
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -35,7 +34,7 @@ class Cost:
 
 
 def show(runs: Mapping[str, RunConfig], ledger: Ledger, *, workers: int, tracked: bool) -> None:
-    """Print every job, which of them are fused, and what training the unfinished ones would cost."""
+    """Print every job, how they are fused, and what training the unfinished ones would cost."""
     names = run_names(runs)
     finished = ledger.finished(runs)
     for run_id in runs:
@@ -43,12 +42,12 @@ def show(runs: Mapping[str, RunConfig], ledger: Ledger, *, workers: int, tracked
     todo = [run for run_id, run in runs.items() if run_id not in finished]
     data = [load_data(run.data) for run in todo]
     groups = chunks(todo, data, workers=workers)
-    shapes = Counter(group_key(run) for run in todo)
+    shapes = len({group_key(run) for run in todo})
+    most = max(map(len, groups), default=0)
     cost = estimate(todo, data, groups, workers=workers, tracked=tracked)
     rows = [
         ("runs", f"{len(runs)}, of which {len(finished)} are finished"),
-        ("fused programs", f"{len(groups)} of {len(shapes)} shapes, up to "
-         f"{max(map(len, groups), default=0)} runs each"),
+        ("fused programs", f"{len(groups)}, up to {most} runs each; distinct shapes: {shapes}"),
         ("time", f"about {console.duration(cost.seconds)} with {workers} processes"),
         ("disk", f"about {cost.bytes / 1e6:.0f} MB"),
         ("MLflow points", f"about {cost.points:,}" if tracked else "none (tracking=off)"),

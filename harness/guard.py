@@ -57,7 +57,7 @@ def check_text(key: str, text: str) -> None:
 
 def _refuse(key: str, value: Any, why: str) -> ConfigError:
     return ConfigError(
-        f"{key} is {shown(value)}; refused: {why}. Allowed: plain values and names from the registries."
+        f"{key} is {shown(value)}; refused: {why}. Allowed: plain values, and registered names."
     )
 
 

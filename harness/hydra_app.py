@@ -141,7 +141,9 @@ def check_overrides(overrides: Sequence[str], *, foreign: bool) -> None:
     for override in parsed:
         for value in _values(override):
             check_setting(override.key_or_group, value)
-    check_names([(o.key_or_group, _values(o)) for o in parsed if not o.is_delete()], foreign=foreign)
+    check_names(
+        [(o.key_or_group, _values(o)) for o in parsed if not o.is_delete()], foreign=foreign
+    )
 
 
 def _values(override: Override) -> list[Any]:

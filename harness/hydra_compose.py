@@ -60,7 +60,7 @@ class _Composer:
         return self.parsed[text]
 
     def is_plain(self, override: Override) -> bool:
-        """Whether it only sets one value of a key that exists, which no other value can depend on."""
+        """Whether it only sets one value, one that no other value can depend on."""
         key, value = override.key_or_group, override.value()
         return (
             override.type == OverrideType.CHANGE

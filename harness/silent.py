@@ -15,9 +15,17 @@ if TYPE_CHECKING:
 class Event(Protocol):
     """One evaluation of a run in training."""
 
-    run_id: str
-    step: int
-    values: Mapping[str, float]
+    @property
+    def run_id(self) -> str:
+        """Which run."""
+
+    @property
+    def step(self) -> int:
+        """Steps taken so far."""
+
+    @property
+    def values(self) -> Mapping[str, float]:
+        """Metric -> value."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -68,8 +68,7 @@ def _check_choice(group: str, value: Any, options: tuple[str, ...], *, foreign: 
         return  # a mapping of settings: checked when the run is built
     if not isinstance(value, str) or (value not in options and not foreign):
         raise ConfigError(
-            f"{group} is {shown(value)}; known: {', '.join(options)}."
-            f"{nearest(str(value), options)}"
+            f"{group} is {shown(value)}; known: {', '.join(options)}.{nearest(str(value), options)}"
         )
 
 

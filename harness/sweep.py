@@ -26,9 +26,10 @@ from harness.settings import Ledger as LedgerSettings
 from harness.settings import Tracking
 
 if TYPE_CHECKING:
-    from harness.tracking import NullTracker
+    from harness.silent import NullTracker
 
 STOP_SECONDS = 0.8  # for tracking to end in, after workers have stopped; the ledger has the rest
+
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
@@ -61,13 +62,11 @@ class Jobs:
     ledger: LedgerSettings
 
 
-class Stopped(HarnessError):
+class StoppedError(HarnessError):
     """The user (130) or the system (143) asked to stop; what was finished is kept."""
 
     def __init__(self, signum: int) -> None:
-        super().__init__(
-            "stopped; finished runs are kept, and the same command goes on from here."
-        )
+        super().__init__("stopped; finished runs are kept, and the same command goes on from here.")
         self.exit_code = 128 + signum
 
 
@@ -76,7 +75,7 @@ def run_jobs_of(
 ) -> Outcome:
     """Train the runs that these plain composed configs describe; ConfigError before any begins.
 
-    Raises Stopped after SIGINT or SIGTERM, once what was finished is safe.
+    Raises StoppedError after SIGINT or SIGTERM, once what was finished is safe.
     """
     jobs = check_jobs(configs)
     if options.dry_run:
@@ -112,8 +111,8 @@ def check_jobs(configs: Sequence[Mapping[str, Any]]) -> Jobs:
         runs.append(run_config(own))
     if len(surroundings) > 1:
         raise ConfigError(
-            "tracking.* and ledger.* differ between the runs of one sweep; allowed: one value each. "
-            "Start one sweep for each."
+            "tracking.* or ledger.* differ between the runs of one sweep; allowed: one value each. "
+            "Start a sweep for each."
         )
     sources = dict.fromkeys(run.data for run in runs)
     checksums = {data: load_data(data).sha256 for data in sources}
@@ -159,9 +158,7 @@ def _manifest(
     return ledger.write_sweep(joined, replace=True)
 
 
-def _train(
-    jobs: Jobs, options: Options, manifest: SweepManifest, ledger: Ledger
-) -> dict[str, str]:
+def _train(jobs: Jobs, options: Options, manifest: SweepManifest, ledger: Ledger) -> dict[str, str]:
     """Train what is not finished, telling ledger and tracking; run_id -> message of failed runs."""
     from harness.tracking import open_tracking
 
@@ -181,7 +178,7 @@ def _train(
         failed = _run_all(todo, jobs, options, ledger, tracker, stop.event) if todo else {}
         tracker.close("KILLED", STOP_SECONDS) if stop.signum else tracker.close()
         if stop.signum:
-            raise Stopped(stop.signum)
+            raise StoppedError(stop.signum)
     return failed
 
 
@@ -236,14 +233,17 @@ class Stop:
 def stop_signals() -> Iterator[Stop]:
     """Turn SIGINT and SIGTERM into a request; a second one acts as it always does."""
     stop = Stop(threading.Event())
-    before: dict[int, Any] = {}
+    before: dict[signal.Signals, Any] = {}
+
+    def restore() -> None:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
     def ask(signum: int, frame: FrameType | None) -> None:
         del frame
         stop.signum = signum
         stop.event.set()
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        restore()
 
     if threading.current_thread() is threading.main_thread():
         for number in (signal.SIGINT, signal.SIGTERM):
@@ -251,8 +251,7 @@ def stop_signals() -> Iterator[Stop]:
     try:
         yield stop
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        restore()
 
 
 def _rows(ledger: Ledger, run_ids: Mapping[str, RunConfig]) -> dict[str, dict[str, Any]]:
@@ -287,11 +286,17 @@ def _tell(
         by = next((key for key in manifest.varying if not key.endswith("seed")), "loss.name")
         ahead = [
             ("harness ui", "every run's curves and numbers in MLflow"),
-            (f"harness compare {manifest.sweep_id} --by {by}", "what each value does, with intervals"),
+            (
+                f"harness compare {manifest.sweep_id} --by {by}",
+                "what each value does, with intervals",
+            ),
         ]
         if best:
             ahead.append(
-                (f"harness reproduce {best['run_id']}", "train the best run again, compare every bit")
+                (
+                    f"harness reproduce {best['run_id']}",
+                    "train the best run again, compare every bit",
+                )
             )
     if failed:
         console.failures(failed, manifest.names)

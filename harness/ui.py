@@ -16,12 +16,15 @@ from pathlib import Path
 from harness.errors import ConfigError, HarnessError
 
 HOST = "127.0.0.1"  # MLflow asks nobody for a password: never a public address
+FIRST_PORT = 5000
 PATIENCE = 120.0  # seconds for the server to answer; it takes about 9
 
 
 def store_uri(folder: Path | None = None) -> str:
     """The address results are written to: MLFLOW_TRACKING_URI, or ./mlflow.db."""
-    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{(folder or Path.cwd()) / 'mlflow.db'}"
+    return (
+        os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{(folder or Path.cwd()) / 'mlflow.db'}"
+    )
 
 
 def serve(port: int | None = None) -> int:
@@ -32,7 +35,9 @@ def serve(port: int | None = None) -> int:
     """
     uri = store_uri()
     if uri.startswith(("http://", "https://")):
-        raise ConfigError(f"MLFLOW_TRACKING_URI is {uri}: that server shows its own pages; open it.")
+        raise ConfigError(
+            f"MLFLOW_TRACKING_URI is {uri}: that server shows its own pages; open it."
+        )
     path = Path(uri.removeprefix("sqlite:///"))
     if uri.startswith("sqlite:///") and not path.exists():
         raise ConfigError(
@@ -47,7 +52,10 @@ def serve(port: int | None = None) -> int:
         "DO_NOT_TRACK": "true",
         "MLFLOW_BACKEND_STORE_URI": uri,
     }
-    server = subprocess.Popen([*command, "--workers", "1"], env=environment, stdout=subprocess.DEVNULL)
+    server = subprocess.Popen(
+        [*command, "--workers", "1"], env=environment, stdout=subprocess.DEVNULL
+    )
+    signal.signal(signal.SIGTERM, lambda number, _frame: sys.exit(128 + number))
     try:
         _wait_for(server, f"http://{HOST}:{port}")
         print(f"MLflow's pages: http://{HOST}:{port} (Ctrl-C ends it)", flush=True)
@@ -61,16 +69,17 @@ def free_port(wanted: int | None) -> int:
     if wanted is not None:
         if not 1 <= wanted <= 65535:
             raise ConfigError(f"--port is {wanted}; allowed: a whole number from 1 to 65535.")
-        if not _is_free(wanted):
+        if not is_free(wanted):
             raise ConfigError(f"--port is {wanted}, which another program uses; choose another.")
         return wanted
-    for port in range(5000, 5100):
-        if _is_free(port):
+    for port in range(FIRST_PORT, FIRST_PORT + 100):
+        if is_free(port):
             return port
-    raise ConfigError("ports 5000 to 5099 are all in use; name one with --port.")
+    raise ConfigError(f"port {FIRST_PORT} and the next 99 are all in use; name one with --port.")
 
 
-def _is_free(port: int) -> bool:
+def is_free(port: int) -> bool:
+    """Whether nothing listens there."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -85,9 +94,11 @@ def _wait_for(server: subprocess.Popen[bytes], url: str) -> None:
     while time.monotonic() < until:
         if server.poll() is not None:
             raise HarnessError(f"MLflow's server ended with code {server.returncode}; see above.")
-        with contextlib.suppress(urllib.error.URLError, OSError):
-            with urllib.request.urlopen(f"{url}/health", timeout=2):  # noqa: S310  our own address
-                return
+        with (
+            contextlib.suppress(urllib.error.URLError, OSError),
+            urllib.request.urlopen(f"{url}/health", timeout=2),  # noqa: S310  our own address
+        ):
+            return
         time.sleep(0.2)
     raise HarnessError(f"MLflow's server did not answer at {url} within {PATIENCE:g} s.")
 

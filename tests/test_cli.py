@@ -21,7 +21,9 @@ def test_help_names_the_verbs_and_loads_nothing_heavy(tmp_path):
         "import sys; from harness.cli import run; run(['--help']);"
         "print([m for m in ('torch', 'mlflow', 'hydra', 'numpy', 'pandas') if m in sys.modules])"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path)
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path
+    )
     assert done.stdout.splitlines()[-1] == "[]"
     for verb in ("train", "sweep", "ui"):
         assert f"\n  {verb} " in done.stdout
@@ -29,7 +31,9 @@ def test_help_names_the_verbs_and_loads_nothing_heavy(tmp_path):
 
 def test_importing_the_package_loads_no_torch(tmp_path):
     code = "import sys, harness; harness.RunConfig(); print('torch' in sys.modules)"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path)
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path
+    )
     assert done.stdout.strip() == "False"
 
 
@@ -105,8 +109,10 @@ def test_as_a_process(tmp_path):
     done = harness("train", "loss=ms", cwd=tmp_path)
     assert done.returncode == 2 and done.stdout == ""
     assert done.stderr.splitlines() == [
-        "harness: loss is 'ms'; known: bce, binary_cross_entropy, brier, crammer_singer, "
-        "cross_entropy, hinge, max_margin, mse, nll, squared_error. Did you mean 'mse'?"
+        (
+            "harness: loss is 'ms'; known: bce, binary_cross_entropy, brier, crammer_singer, "
+            "cross_entropy, hinge, max_margin, mse, nll, squared_error. Did you mean 'mse'?"
+        )
     ]
     done = harness("train", "--help", cwd=tmp_path)
     assert done.returncode == 0 and "experiment: main, smoke" in done.stdout

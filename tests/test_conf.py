@@ -1,4 +1,4 @@
-"""conf/ says what the dataclasses say: same keys, same defaults, every registry name has its file."""
+"""conf/ says what the dataclasses say: same keys, same defaults, a file for every name."""
 
 import pytest
 import yaml

@@ -77,7 +77,9 @@ def test_what_is_no_yaml_is_named(tmp_path, content):
 
 def test_plain_yaml_passes_and_a_loop_of_aliases_ends(tmp_path):
     path = tmp_path / "own.yaml"
-    path.write_text("# @package _global_\nseed: 3\noptim: {lr: 1.0e-3, embed_lr: null}\na: &a [*a]\n")
+    path.write_text(
+        "# @package _global_\nseed: 3\noptim: {lr: 1.0e-3, embed_lr: null}\na: &a [*a]\n"
+    )
     check_yaml(path)
     path.write_text("")
     check_yaml(path)

@@ -22,14 +22,9 @@ class Composition:
         self.calls = 0
 
     def hydras_own(self, job):
-        config = OmegaConf.to_container(
-            OmegaConf.masked_copy(
-                cfg := self.loader.load_sweep_config(self.master, list(job)),
-                [key for key in cfg if key != "hydra"],
-            ),
-            resolve=True,
-        )
-        return config
+        config = self.loader.load_sweep_config(self.master, list(job))
+        task = OmegaConf.masked_copy(config, [key for key in config if key != "hydra"])
+        return OmegaConf.to_container(task, resolve=True)
 
     def fast(self, jobs):
         return compose_jobs(self.loader, self.master, jobs)

@@ -8,7 +8,7 @@ Every Hydra program on the machine imports this module: it must stay thin, witho
 # sys.modules, and dataclasses look text annotations up there
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper, BasicSweeperConf
 from hydra.core.config_store import ConfigStore
@@ -49,6 +49,7 @@ class FusedLauncher(Launcher):
         self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int
     ) -> Sequence[JobReturn]:
         """One JobReturn a job, in order; its value is best/nll_val, or the failure's exception."""
+        del initial_job_idx  # the jobs of a batch are told apart by their run ids
         setup_globals()
         fused = getattr(self.task_function, "fused", None)
         if fused is None:
@@ -61,7 +62,7 @@ class FusedLauncher(Launcher):
         return [
             JobReturn(
                 overrides=overrides,
-                cfg=config,
+                cfg=cast(DictConfig, config),  # plain: thousands of DictConfigs cost seconds
                 working_dir=".",
                 task_name="harness",
                 status=JobStatus.FAILED if isinstance(value, Exception) else JobStatus.COMPLETED,
@@ -72,7 +73,7 @@ class FusedLauncher(Launcher):
 
 
 class FusedSweeper(BasicSweeper):
-    """The basic sweeper without its composing of every job, its files, and its stop at a failure."""
+    """The basic sweeper, without composing every job, its files, or its stop at a failure."""
 
     def sweep(self, arguments: list[str]) -> Any:
         """Parse, split into batches, launch; failures are told by harness, after the whole grid."""
