@@ -10,13 +10,16 @@ import torch
 from torch import Tensor
 
 from harness.baselines import floors
+from harness.calibration import NOT_LOG_PROBABILITIES, calibrated, told
 from harness.config import NUMERICS, RunConfig
 from harness.dataset import Dataset
 from harness.evaluation import SplitPairs
 from harness.initial_loss import expected_initial_loss, verdict
+from harness.machine import same_bits
 from harness.records import RunRecord, environment
 from harness.verdicts import judge
 
+CERTAIN = 10.0  # nats: a chance of less than 1 in 22,000
 Series = Mapping[str, tuple[list[int], list[float]]]
 
 
@@ -43,22 +46,67 @@ def start_summary(
     return out, text
 
 
+def end_summary(data: Dataset, last: Mapping[str, float], n: int) -> dict[str, float]:
+    """What follows from the final numbers: perplexities, and evidence of memorising.
+
+    perplexity/S = exp(nll/S). memorised/evidence, for a source whose oracle is known: how many
+    nats the whole training split (n examples) costs less than under the true source. A model that
+    has not seen the sample saves t nats with a probability of at most exp(-t).
+    """
+    out = {}
+    for name in ("train", "val", "test"):
+        value = last.get(f"nll/{name}", math.nan)
+        if value < 700:  # exp of more is no float
+            out[f"perplexity/{name}"] = math.exp(value)
+    if data.oracle is not None and "nll/train" in last:
+        out["memorised/evidence"] = (data.oracle["nll_train"] - last["nll/train"]) * n
+    return out
+
+
+def remarks(data: Dataset, summary: Mapping[str, float]) -> list[str]:
+    """What the known source of data=markov proves about a run, in words."""
+    out = []
+    evidence = summary.get("memorised/evidence", 0.0)
+    if evidence > CERTAIN:
+        out.append(
+            f"certified memorisation: the training split costs {evidence:.0f} nats less than under "
+            f"the source it was drawn from; by chance that has a probability of {bound(evidence)}"
+        )
+    if data.oracle is not None and "nll/val" in summary:
+        lead = (data.oracle["nll_val"] - summary["nll/val"]) * data.val.n
+        if lead > CERTAIN:
+            out.append(
+                f"validation costs {lead:.0f} nats less than under its own source (by chance: "
+                f"{bound(lead)}): validation words have leaked into training"
+            )
+    return out
+
+
+def bound(nats: float) -> str:
+    """exp(-nats) as people read it."""
+    return f"at most 10^-{int(nats / math.log(10))}"
+
+
 def finish(
-    run: RunConfig, data: Dataset, *, series: Series, start: Mapping[str, float],
+    run: RunConfig, data: Dataset, *, series: Series, start: Mapping[str, float], words: str,
     last: Mapping[str, float], diverged_step: int | None, weights: Mapping[str, Tensor],
     device: str, started: float, seconds: float, logits: Tensor, pairs: Mapping[str, SplitPairs],
 ) -> RunRecord:  # fmt: skip
-    """One run's record. `last` holds the whole-split metrics at its end, `start` those at step 0."""
+    """One run's record. `last` holds the whole-split metrics at its end, `start` those at step 0
+    with the theory beside them, `words` its verdict."""
     summary = {**start, **last}
-    theory, words = start_summary(run, data, start)
-    summary |= theory
     lows = _floors(data)
+    fair = {} if diverged_step is not None else calibrated(run.loss.name, data, logits, pairs)
+    summary |= lows | fair | end_summary(data, last, pairs["train"].n)
     curves = {n: (s, v) for n, (s, v) in series.items()}
     label, judged = judge(
         curves,  # type: ignore[arg-type]
         unigram=lows.get("floor/unigram"),
         context_floor=lows.get("floor/context"),
         diverged_step=diverged_step,
+        calibrated_train=(
+            fair.get("nll_calibrated/train") if run.loss.name in NOT_LOG_PROBABILITIES else None
+        ),
     )
     summary |= judged
     steps = series.get("nll/train", ([0], []))[0][-1:] or [0]
@@ -67,7 +115,7 @@ def finish(
     for name, (_, values) in series.items():  # the last look inside the layers
         if name.startswith(("act/", "grad/", "penalty")) and values:
             summary.setdefault(name, values[-1])
-    warnings = [words]
+    warnings = [words, *remarks(data, summary)]
     if diverged_step is not None:
         warnings.append(f"diverged at step {diverged_step}")
     return RunRecord(
@@ -84,9 +132,9 @@ def finish(
             **environment(),
             "data_sha256": data.sha256,
             "numerics": NUMERICS,
-            "torch": torch.__version__,
-            "device": device,
+            **same_bits(device),
             "started": started,
             "seconds": seconds,
+            **({"calibration": told(fair)} if fair else {}),
         },
     )
