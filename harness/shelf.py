@@ -41,7 +41,10 @@ class Shelf:
         self.clean()
 
     def clean(self) -> None:
-        """Remove what dead writers left behind; put back a record they were replacing."""
+        """Remove what dead writers left behind; put back a record they were replacing.
+
+        A worker that outlives its parent may save a run that was finished meanwhile by another.
+        """
         for path, kind, name in durable.leftovers(self.scratch):
             home = self.root / "records" / name
             if kind == "old" and not home.exists():
@@ -49,6 +52,10 @@ class Shelf:
                     path.rename(home)
                     continue
             durable.discard(path)
+        folder = self.root / "checkpoints"
+        for path in folder.glob("*.ckpt") if folder.is_dir() else ():
+            if (self.root / "records" / path.stem).is_dir():
+                path.unlink(missing_ok=True)
 
     @property
     def scratch(self) -> Path:

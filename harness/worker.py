@@ -1,8 +1,10 @@
 """One worker process: JSON lines in (chunks to train), JSON lines out (what happened).
 
-    in:   {"ledger": DIR, "checkpoint_seconds": 30}, then {"chunk": 3, "runs": [config, ...]} ...,
-          {"stop": true}; end of input means that the parent is gone, and is taken as a stop
-    out:  {"kind": "progress" | "points" | "finished" | "failed" | "chunk" | "stopped", ...}
+    in:   {"ledger": DIR, "checkpoint_seconds": 30, "replace": false}, then
+          {"chunk": 3, "runs": [config, ...]} ..., then {"stop": true}; end of input means that the
+          parent is gone, and is taken as a stop
+    out:  {"kind": "progress" | "points" | "finished" | "failed" | "note" | "chunk" | "broken" |
+           "stopped", ...}
 
 A worker reads settings and writes records to the ledger; it speaks to nothing else. Text rather
 than pickles, so nothing that arrives can be executed.
@@ -19,14 +21,17 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 
 from harness.config import RunConfig, run_config
 from harness.dataset import load_data
+from harness.durable import LedgerError
 from harness.engine import Chunk, Interrupted, State, device_of, one_thread
 from harness.ledger import Ledger
+from harness.machine import same_bits
 
 Emit = Callable[[Mapping[str, Any]], None]
 PROGRESS_SECONDS = 0.2
@@ -48,12 +53,40 @@ def main() -> None:
     stop, inbox = threading.Event(), queue.SimpleQueue[Mapping[str, Any] | None]()
     hello = json.loads(sys.stdin.readline())
     threading.Thread(target=_listen, args=(inbox, stop), daemon=True).start()
-    ledger = Ledger(hello["ledger"])
-    while not stop.is_set() and (task := inbox.get()) is not None:
-        runs = [run_config(plain) for plain in task["runs"]]
-        serve(runs, ledger, emit, stop.is_set, float(hello["checkpoint_seconds"]))
-        emit({"kind": "chunk", "chunk": task["chunk"]})
+    work = Work(
+        ledger=Ledger(hello["ledger"]), emit=emit, stopping=stop.is_set,
+        checkpoint_seconds=float(hello["checkpoint_seconds"]), replace=bool(hello["replace"]),
+    )  # fmt: skip
+    try:
+        while not stop.is_set() and (task := inbox.get()) is not None:
+            serve([run_config(plain) for plain in task["runs"]], work)
+            emit({"kind": "chunk", "chunk": task["chunk"]})
+    except LedgerError as error:  # no run's fault, and no other run would fare better
+        emit({"kind": "broken", "message": str(error)})
     emit({"kind": "stopped"})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Work:
+    """What a worker was told once for all its chunks. replace: train finished runs once more."""
+
+    ledger: Ledger
+    emit: Emit
+    stopping: Callable[[], bool] = lambda: False
+    checkpoint_seconds: float = 30.0
+    replace: bool = False
+
+    def state(self, run_id: str, device: str) -> State | None:
+        """Where an unfinished run stands; None from the beginning.
+
+        A state saved on another kind of machine is left: no run is half of one, half of another.
+        """
+        state = self.ledger.load_checkpoint(run_id)
+        if state is not None and state["meta"].get("same_bits") != same_bits(device):
+            message = f"run {run_id} begins anew: its checkpoint is another machine's, or torch's"
+            self.emit({"kind": "note", "message": message})
+            return None
+        return state
 
 
 def _listen(inbox: queue.SimpleQueue[Mapping[str, Any] | None], stop: threading.Event) -> None:
@@ -66,84 +99,99 @@ def _listen(inbox: queue.SimpleQueue[Mapping[str, Any] | None], stop: threading.
     inbox.put(None)
 
 
-def serve(
-    runs: Sequence[RunConfig], ledger: Ledger, emit: Emit, stopping: Callable[[], bool],
-    checkpoint_seconds: float,
-) -> None:  # fmt: skip
+def serve(runs: Sequence[RunConfig], work: Work) -> None:
     """Train these runs to the end, each from its checkpoint if it has one, and write records.
 
     Runs that stand at different steps are trained apart. Where memory does not suffice the runs
     are halved and tried again: the numbers do not depend on it. Any other error is narrowed down
-    to the run it comes from, which is reported as failed; the others go on.
+    to the run it comes from, which is reported as failed; the others go on. LedgerError where the
+    ledger cannot be written.
     """
     data = load_data(runs[0].data)
-    saved = [ledger.load_checkpoint(r.run_id(data.sha256, device_of(r))) for r in runs]
-    steps = {None if s is None else s["step"] for s in saved}
-    if len(steps) > 1:
-        for step in steps:
-            part = [r for r, s in zip(runs, saved, strict=True) if (s and s["step"]) == step]
-            serve(part, ledger, emit, stopping, checkpoint_seconds)
-        return
-    states = [s for s in saved if s is not None]
+    groups: dict[int | None, dict[str, tuple[RunConfig, State | None]]] = {}
+    for run in runs:
+        run_id = run.run_id(data.sha256, device_of(run))
+        if not work.replace and work.ledger.intact(run_id):  # written, but not told: it died there
+            work.emit({"kind": "finished", "run_id": run_id, "step": run.train.steps})
+            continue
+        state = work.state(run_id, device_of(run))
+        groups.setdefault(state and state["step"], {})[run_id] = run, state
+    for group in groups.values():
+        if work.stopping():
+            return
+        _serve(group, work)
+
+
+def _serve(group: Mapping[str, tuple[RunConfig, State | None]], work: Work) -> None:
     try:
-        _train(runs, ledger, emit, stopping, checkpoint_seconds, states or None)
+        _train(group, work)
+        return
     except Interrupted:
         return
-    except Exception as error:
-        out_of_memory = isinstance(error, (MemoryError, torch.OutOfMemoryError)) or (
-            isinstance(error, RuntimeError) and "alloc" in str(error)
-        )
-        if len(runs) == 1:
-            run_id = runs[0].run_id(data.sha256, device_of(runs[0]))
+    except LedgerError:
+        raise
+    except Exception as error:  # noqa: BLE001  whatever it is, it is one run's, and is told
+        if len(group) == 1:
+            (run_id,) = group
             text = "".join(traceback.format_exception(error))
             message = f"{type(error).__name__}: {error}"
-            ledger.write_failure(run_id, message, text)
-            emit({"kind": "failed", "run_id": run_id, "message": message, "traceback": text})
+            work.ledger.write_failure(run_id, message, text)
+            work.emit({"kind": "failed", "run_id": run_id, "message": message, "traceback": text})
             return
-        if out_of_memory:
-            emit({"kind": "note", "message": f"{len(runs)} runs do not fit in memory; halving"})
-        half = len(runs) // 2
-        del error
-        serve(runs[:half], ledger, emit, stopping, checkpoint_seconds)
-        serve(runs[half:], ledger, emit, stopping, checkpoint_seconds)
+        if _out_of_memory(error):
+            message = f"{len(group)} runs do not fit in memory together; going on with halves"
+            work.emit({"kind": "note", "message": message})
+    items = list(group.items())  # outside of the handler: the failed stack's memory is free again
+    half = len(items) // 2
+    for part in (items[:half], items[half:]):
+        serve([run for _, (run, _) in part], work)
 
 
-def _train(
-    runs: Sequence[RunConfig], ledger: Ledger, emit: Emit, stopping: Callable[[], bool],
-    checkpoint_seconds: float, states: list[State] | None,
-) -> None:  # fmt: skip
-    data = load_data(runs[0].data)
-    ids = [run.run_id(data.sha256, device_of(run)) for run in runs]
-    saved_at, told_at = time.monotonic(), 0.0
+def _out_of_memory(error: Exception) -> bool:
+    return isinstance(error, (MemoryError, torch.OutOfMemoryError)) or (
+        isinstance(error, RuntimeError) and "alloc" in str(error)
+    )
+
+
+def _train(group: Mapping[str, tuple[RunConfig, State | None]], work: Work) -> None:
+    ids, runs = list(group), [run for run, _ in group.values()]
+    states = [state for _, state in group.values() if state is not None]
+    data, ledger = load_data(runs[0].data), work.ledger
+    saved_at, told_at, warned = time.monotonic(), 0.0, False
 
     def on_points(k: int, step: int, values: Mapping[str, float]) -> None:
-        if not stopping():
-            emit({"kind": "points", "run_id": ids[k], "step": step, "values": dict(values)})
+        if not work.stopping():
+            work.emit({"kind": "points", "run_id": ids[k], "step": step, "values": dict(values)})
 
     def on_step(step: int) -> None:
         nonlocal told_at
         if time.monotonic() - told_at >= PROGRESS_SECONDS:
             told_at = time.monotonic()
             for run_id in ids:
-                emit({"kind": "progress", "run_id": run_id, "step": step})
+                work.emit({"kind": "progress", "run_id": run_id, "step": step})
 
     def on_states(found: Mapping[int, State]) -> None:
-        nonlocal saved_at
-        for k, state in found.items():
-            ledger.save_checkpoint(ids[k], state)
+        nonlocal saved_at, warned
         saved_at = time.monotonic()
+        try:
+            for k, state in found.items():
+                state["meta"]["same_bits"] = same_bits(device_of(runs[k]))
+                ledger.save_checkpoint(ids[k], state)
+        except LedgerError as error:  # an older checkpoint, or none, costs time alone
+            if not warned:
+                warned = True
+                work.emit({"kind": "note", "message": f"{error} Training goes on."})
 
     with one_thread():
         chunk = Chunk(
-            runs, data, states=states, on_points=on_points, on_step=on_step, on_states=on_states,
-            wants_states=lambda: time.monotonic() - saved_at >= checkpoint_seconds,
-            stopping=stopping,
+            runs, data, states=states or None, on_points=on_points, on_step=on_step,
+            on_states=on_states, stopping=work.stopping,
+            wants_states=lambda: time.monotonic() - saved_at >= work.checkpoint_seconds,
         )  # fmt: skip
         records = chunk.run()
     for record in records:
-        ledger.write(record)
-        ledger.drop_checkpoint(record.run_id)
-        emit({"kind": "finished", "run_id": record.run_id, "step": record.config.train.steps})
+        ledger.write(record, replace=work.replace)
+        work.emit({"kind": "finished", "run_id": record.run_id, "step": record.config.train.steps})
 
 
 if __name__ == "__main__":

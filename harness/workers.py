@@ -21,6 +21,7 @@ from typing import Any
 
 from harness.config import RunConfig
 from harness.dataset import load_data
+from harness.durable import LedgerError
 from harness.engine import device_of
 from harness.ledger import Ledger
 from harness.plan import chunks
@@ -52,11 +53,13 @@ class Task:
 def run_jobs(
     runs: Sequence[RunConfig], *, ledger: Ledger, on_event: Callable[[Event], None],
     stop: threading.Event, workers: int | str = "auto", checkpoint_seconds: float = 30.0,
+    replace: bool = False,
 ) -> None:  # fmt: skip
     """Train runs in worker processes until all are done or `stop` is set.
 
     Returns with every record of a finished run in the ledger; after a stop the rest stand there as
-    checkpoints. on_event is called in this thread alone.
+    checkpoints. on_event is called in this thread alone. replace: train runs that have a record
+    once more. LedgerError, with all workers stopped, once the ledger cannot be written any more.
     """
     sets = [load_data(run.data) for run in runs]
     count = os.cpu_count() or 1 if workers == "auto" else int(workers)
@@ -66,11 +69,13 @@ def run_jobs(
         ids = [runs[p].run_id(sets[p].sha256, device_of(runs[p])) for p in part]
         tasks.append(Task(number, dict(zip(ids, (runs[p] for p in part), strict=True))))
     tasks.sort(key=lambda t: -_work(t))
-    pool = _Pool(ledger, checkpoint_seconds)
+    pool = _Pool(ledger, checkpoint_seconds, replace)
     try:
         _serve(tasks, pool, on_event, stop, min(count, len(tasks)))
     finally:
         pool.close()
+    if pool.broken:
+        raise LedgerError(pool.broken)
 
 
 def _work(task: Task) -> int:
@@ -85,7 +90,7 @@ def _serve(
     for _ in range(count):
         pool.start(tasks.pop(0))
     while pool.busy:
-        if stop.is_set() and not asked:
+        if (stop.is_set() or pool.broken) and not asked:
             asked = True
             pool.stop()
         try:
@@ -113,6 +118,8 @@ def _serve(
                 worker.give(tasks.pop(0))
             else:
                 worker.leave()
+        elif kind == "broken":
+            pool.broken, worker.task = said["message"], None
         elif kind != "stopped":
             if kind in ("finished", "failed") and worker.task is not None:
                 worker.task.runs.pop(said["run_id"], None)
@@ -147,7 +154,8 @@ class _Worker:
             stdout=subprocess.PIPE, text=True, encoding="utf-8", env=env,
         )  # fmt: skip
         self.task: Task | None = None
-        self.send({"ledger": str(pool.ledger.root), "checkpoint_seconds": pool.seconds})
+        hello = {"ledger": str(pool.ledger.root), "checkpoint_seconds": pool.seconds}
+        self.send(hello | {"replace": pool.replace})
         threading.Thread(target=self._listen, args=(pool.inbox,), daemon=True).start()
 
     def send(self, message: dict[str, Any]) -> None:
@@ -176,8 +184,9 @@ class _Worker:
 
 
 class _Pool:
-    def __init__(self, ledger: Ledger, seconds: float) -> None:
-        self.ledger, self.seconds = ledger, seconds
+    def __init__(self, ledger: Ledger, seconds: float, replace: bool) -> None:
+        self.ledger, self.seconds, self.replace = ledger, seconds, replace
+        self.broken = ""  # why the ledger cannot be written
         self.inbox: queue.SimpleQueue[tuple[_Worker, str | None]] = queue.SimpleQueue()
         self.busy: list[_Worker] = []
         self.deadline = float("inf")
