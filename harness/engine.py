@@ -25,7 +25,7 @@ from harness.initialization import initial_weights, log_unigram
 from harness.layers import Network
 from harness.passes import Pass
 from harness.records import RunRecord
-from harness.summary import finish
+from harness.summary import finish, start_summary
 from harness.updates import Updater
 
 if TYPE_CHECKING:
@@ -98,6 +98,7 @@ class Chunk:
         self.evaluator = Evaluator(self.net, self.runs, data, ("train", "val"))
         self.series: list[dict[str, tuple[list[int], list[float]]]] = [{} for _ in runs]
         self.summary: list[dict[str, float]] = [{} for _ in runs]
+        self.words = [""] * self.K  # the verdict on each start, in plain language
         self.diverged: list[int | None] = [None] * self.K
         self.final: list[dict[str, Tensor] | None] = [None] * self.K  # weights of ended runs
         self.seconds, self.started = 0.0, time.time()
@@ -196,7 +197,8 @@ class Chunk:
                     z_CV = z_CV - torch.from_numpy(log_unigram(self.data)).to(z_CV)
                 var_C = z_CV.double().var(1)
                 values["init/logit_std"] = float((var_C * pairs.count_C).sum() / pairs.n) ** 0.5
-            self.summary[k].update(values)
+            theory, self.words[k] = start_summary(run, self.data, values)
+            self.summary[k].update(values | theory)
 
     def _boundary(self) -> None:
         if self.on_step is not None:
@@ -223,6 +225,7 @@ class Chunk:
                 "series": {n: (list(s), list(v)) for n, (s, v) in self.series[k].items()},
                 "meta": {
                     "summary": dict(self.summary[k]), "diverged": self.diverged[k],
+                    "words": self.words[k],
                     "seconds": self.seconds, "started": self.started,
                 },
             }  # fmt: skip
@@ -239,6 +242,7 @@ class Chunk:
             for name, (steps, values) in state["series"].items():
                 self.series[k][name] = ([int(s) for s in steps], [float(v) for v in values])
             self.summary[k] = dict(state["meta"]["summary"])
+            self.words[k] = state["meta"]["words"]
             self.diverged[k] = state["meta"]["diverged"]
             final = {
                 n.removeprefix("final:"): t
@@ -263,7 +267,7 @@ class Chunk:
         for k in range(self.K):
             records.append(
                 finish(
-                    self.given[k], self.data, series=self.series[k], start=self.summary[k],
+                    self.given[k], self.data, series=self.series[k], start=self.summary[k], words=self.words[k],
                     last=found[k], diverged_step=self.diverged[k], weights=self.net.weights(k),
                     device=str(self.device), started=self.started, seconds=self.seconds / self.K,
                     logits=last.z_KCV[k], pairs=last.set.splits,
