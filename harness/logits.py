@@ -150,10 +150,26 @@ def moment(law: LogitLaw, j: int) -> Array:
 
 
 def _integrate(law: LogitLaw, u: Array, means: Array, j: int) -> Array:
-    if len(means) > 32:  # bounds the memory of many distinct means
-        parts = np.array_split(means, -(-len(means) // 32))
-        return np.concatenate([_integrate(law, u, part, j) for part in parts])
-    shifted = u + means[:, None]  # (G, U)
+    """E y^j e^(-y) at u + mean for each mean, (G, U): of one function, so many means share it."""
+    if len(means) < 4:
+        return _moment(law, u + means[:, None], j)
+    # six-point interpolation on a grid twice as fine: relative error 1e-7
+    h = (u[1] - u[0]) / 2
+    place = (means - means[0]) / h + 2
+    whole = place.astype(int)
+    count = 2 * len(u) + int(whole[-1]) + 4
+    f = _moment(law, u[0] + means[0] + h * (np.arange(count) - 2), j)
+    out = np.zeros((len(means), len(u)))
+    for k in range(-2, 4):
+        others = np.array([o for o in range(-2, 4) if o != k])
+        weight = np.prod(((place - whole)[:, None] - others) / (k - others), axis=1)
+        for g, at in enumerate(whole):
+            out[g] += weight[g] * f[at + k : at + k + 2 * len(u) : 2]
+    return np.maximum(out, 0.0)
+
+
+def _moment(law: LogitLaw, shifted: Array, j: int) -> Array:
+    """E y^j e^(-y), y = e^(shifted + noise)."""
     if law.noise <= 1:
         z, w = law.noise_nodes(87)
         y = np.exp(np.minimum(shifted[..., None] + z, 6.7))  # e^-y has vanished beyond
