@@ -50,7 +50,7 @@ def sweep(overrides: tuple[str, ...]) -> int:
 @click.option("-n", "n", type=int, default=20, show_default=True, help="How many words.")
 @click.option(
     "--temperature", type=float, default=1.0, show_default=True,
-    help="Below 1 keeps to likely symbols, above 1 dares more; 0 takes the likeliest each time.",
+    help="Below 1 keeps to likely symbols, above 1 dares more; 0 always takes the likeliest.",
 )  # fmt: skip
 @click.option(
     "--seed", type=int, default=0, show_default=True, help="The same seed, the same words."
@@ -87,10 +87,12 @@ def ui(port: int | None) -> int:
 def run(argv: list[str] | None = None) -> int:
     """Run one command line; returns its exit code, and prints errors on stderr in one line."""
     from harness.errors import HarnessError
+    from harness.stopping import end_on_terminate
 
     warnings.formatwarning = _warning_line
     try:
-        code = cli.main(args=argv, prog_name="harness", standalone_mode=False)
+        with end_on_terminate():
+            code = cli.main(args=argv, prog_name="harness", standalone_mode=False)
     except HarnessError as error:
         return _told(error, error.exit_code)
     except click.ClickException as error:

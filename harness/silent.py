@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from harness.manifests import SweepManifest
     from harness.records import RunRecord
@@ -53,7 +53,10 @@ class NullTracker:
     def failed(self, run_id: str, message: str) -> None:
         """Nothing is written."""
 
-    def close(self, status: str = "FINISHED", timeout: float | None = None) -> Report:
+    def close(
+        self, status: str = "FINISHED", timeout: float | None = None,
+        stopping: Callable[[], bool] = bool,
+    ) -> Report:  # fmt: skip
         """Nothing is awaited."""
-        del status, timeout
+        del status, timeout, stopping
         return Report(written=0, behind=0)

@@ -7,27 +7,27 @@ tracking second.
 
 from __future__ import annotations
 
-import contextlib
 import math
 import os
-import signal
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from harness import console
-from harness.config import Data, RunConfig, build, run_config
+from harness.config import Data, RunConfig, build, run_config, sweep_id
+from harness.durable import LedgerError
 from harness.errors import ConfigError, HarnessError
 from harness.ledger import Ledger
 from harness.manifests import SweepManifest, new_single, new_sweep
 from harness.settings import Ledger as LedgerSettings
 from harness.settings import Tracking
+from harness.stopping import Stop, StoppedError, stop_signals
 
 if TYPE_CHECKING:
     from harness.silent import NullTracker
 
+WAIT_SECONDS = 5.0  # of waiting for MLflow before that is said
 STOP_SECONDS = 0.8  # for tracking to end in, after workers have stopped; the ledger has the rest
 
 
@@ -62,14 +62,6 @@ class Jobs:
     ledger: LedgerSettings
 
 
-class StoppedError(HarnessError):
-    """The user (130) or the system (143) asked to stop; what was finished is kept."""
-
-    def __init__(self, signum: int) -> None:
-        super().__init__("stopped; finished runs are kept, and the same command goes on from here.")
-        self.exit_code = 128 + signum
-
-
 def run_jobs_of(
     configs: Sequence[Mapping[str, Any]], *, options: Options, overrides: Sequence[str] = ()
 ) -> Outcome:
@@ -90,12 +82,16 @@ def run_jobs_of(
     ledger.prepare()
     manifest = _manifest(jobs, options, overrides, ledger)
     with ledger.lock_sweep(manifest.sweep_id):
+        manifest = ledger.write_sweep(manifest, replace=options.into is not None)
         failed = _train(jobs, options, manifest, ledger)
-    rows = _rows(ledger, jobs.runs)
+        rows = _rows(ledger, jobs.runs)
+        if jobs.ledger.weights == "best" and not options.single:
+            for run_id in rows.keys() - {_best(rows)}:
+                ledger.drop_weights(run_id)
     _tell(rows, failed, manifest, options)
     values = [_value(run_id, rows, failed) for run_id in jobs.run_ids]
-    sweep_id = None if options.single else manifest.sweep_id
-    return Outcome(values=values, sweep_id=sweep_id, exit_code=1 if failed else 0)
+    joined = None if options.single else manifest.sweep_id
+    return Outcome(values=values, sweep_id=joined, exit_code=1 if failed else 0)
 
 
 def check_jobs(configs: Sequence[Mapping[str, Any]]) -> Jobs:
@@ -143,19 +139,26 @@ def _check_machine(runs: Sequence[RunConfig]) -> None:
             )
 
 
+def _sweep_id(jobs: Jobs, options: Options, ledger: Ledger) -> str:
+    if options.single:
+        return jobs.run_ids[0]
+    if options.into is not None:
+        return ledger.read_sweep(options.into).sweep_id
+    return sweep_id(jobs.run_ids)
+
+
 def _manifest(
     jobs: Jobs, options: Options, overrides: Sequence[str], ledger: Ledger
 ) -> SweepManifest:
     shown = tuple(text for text in overrides if not text.startswith("hydra"))
-    told = {"experiment": jobs.tracking.experiment}
+    told = {"experiment": jobs.tracking.experiment, "weights": jobs.tracking.weights}
     if options.single:
         run_id, run = next(iter(jobs.runs.items()))
-        return ledger.write_sweep(new_single(run_id, run, overrides=shown, tracking=told))
+        return new_single(run_id, run, overrides=shown, tracking=told)
     fresh = new_sweep(jobs.runs, overrides=shown, tracking=told)
     if options.into is None:
-        return ledger.write_sweep(fresh)
-    joined = ledger.read_sweep(options.into).joined(fresh)
-    return ledger.write_sweep(joined, replace=True)
+        return fresh
+    return ledger.read_sweep(options.into).joined(fresh)
 
 
 def _train(jobs: Jobs, options: Options, manifest: SweepManifest, ledger: Ledger) -> dict[str, str]:
@@ -175,11 +178,31 @@ def _train(jobs: Jobs, options: Options, manifest: SweepManifest, ledger: Ledger
         tracker.open_sweep(manifest)
         for run_id in finished:  # complete under this parent too, without training
             tracker.finished(run_id)
-        failed = _run_all(todo, jobs, options, ledger, tracker, stop.event) if todo else {}
-        tracker.close("KILLED", STOP_SECONDS) if stop.signum else tracker.close()
+        try:
+            failed = _run_all(todo, jobs, options, ledger, tracker, stop.event) if todo else {}
+        except LedgerError:
+            tracker.close("KILLED", STOP_SECONDS)
+            raise
+        _close(tracker, stop)
         if stop.signum:
             raise StoppedError(stop.signum)
     return failed
+
+
+def _close(tracker: NullTracker, stop: Stop) -> None:
+    if stop.signum:
+        tracker.close("KILLED", STOP_SECONDS)
+        return
+    note = threading.Timer(
+        WAIT_SECONDS, console.say,
+        ["writing the last runs to MLflow; Ctrl-C leaves them to `harness sync`."],
+    )  # fmt: skip
+    note.daemon = True
+    note.start()
+    try:
+        tracker.close(stopping=stop.event.is_set)
+    finally:
+        note.cancel()
 
 
 def _run_all(
@@ -211,7 +234,7 @@ def _run_all(
         run_jobs(
             list(todo.values()), ledger=ledger, on_event=on_event, stop=stop,
             workers=1 if options.single else next(iter(todo.values())).engine.workers,
-            checkpoint_seconds=jobs.ledger.checkpoint_seconds,
+            checkpoint_seconds=jobs.ledger.checkpoint_seconds, replace=options.again,
         )  # fmt: skip
     return failed
 
@@ -219,39 +242,6 @@ def _run_all(
 def _workers(jobs: Jobs) -> int:
     asked = next(iter(jobs.runs.values())).engine.workers
     return asked if isinstance(asked, int) else len(os.sched_getaffinity(0))
-
-
-@dataclass
-class Stop:
-    """Set once a signal has asked to stop."""
-
-    event: threading.Event
-    signum: int = 0
-
-
-@contextlib.contextmanager
-def stop_signals() -> Iterator[Stop]:
-    """Turn SIGINT and SIGTERM into a request; a second one acts as it always does."""
-    stop = Stop(threading.Event())
-    before: dict[signal.Signals, Any] = {}
-
-    def restore() -> None:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-    def ask(signum: int, frame: FrameType | None) -> None:
-        del frame
-        stop.signum = signum
-        stop.event.set()
-        restore()
-
-    if threading.current_thread() is threading.main_thread():
-        for number in (signal.SIGINT, signal.SIGTERM):
-            before[number] = signal.signal(number, ask)
-    try:
-        yield stop
-    finally:
-        restore()
 
 
 def _rows(ledger: Ledger, run_ids: Mapping[str, RunConfig]) -> dict[str, dict[str, Any]]:
@@ -269,6 +259,10 @@ def _value(run_id: str, rows: Mapping[str, Mapping[str, Any]], failed: Mapping[s
     return row.get("best/nll_val", row.get("loss/val", math.inf))
 
 
+def _best(rows: Mapping[str, Mapping[str, Any]]) -> str | None:
+    return min(rows, key=lambda run_id: _value(run_id, rows, {}), default=None)
+
+
 def _tell(
     rows: Mapping[str, Mapping[str, Any]], failed: Mapping[str, str], manifest: SweepManifest,
     options: Options,
@@ -282,7 +276,7 @@ def _tell(
         ahead += [(f"harness reproduce {where}", "train it again, compare every bit")] * bool(where)
     else:
         console.leaderboard(list(rows.values()), manifest.varying)
-        best = min(rows.values(), key=lambda r: r.get("best/nll_val", math.inf), default=None)
+        best = _best(rows)
         by = next((key for key in manifest.varying if not key.endswith("seed")), "loss.name")
         ahead = [
             ("harness ui", "every run's curves and numbers in MLflow"),
@@ -294,7 +288,7 @@ def _tell(
         if best:
             ahead.append(
                 (
-                    f"harness reproduce {best['run_id']}",
+                    f"harness reproduce {best}",
                     "train the best run again, compare every bit",
                 )
             )

@@ -7,6 +7,7 @@ the ledger by `sync`. Every child is found again by its tags, so writing twice w
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 import warnings
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 LIVE_SECONDS = 10.0  # how often points of runs still training are sent
 LIVE_POINTS = 20_000  # held at most; points beyond are left to the finished record
 HELD_RECORDS = 64  # finished records held for the writer; the rest are read back from the ledger
+STOP_SECONDS = 1.0  # for the writer to end in, once the user has asked to stop
 COOL_SECONDS = 15.0  # pause after a store failed
 
 
@@ -98,18 +100,26 @@ class Tracker(NullTracker):
         """Runs that still wait to be written."""
         return len(self._jobs) + len(self._behind)
 
-    def close(self, status: str = "FINISHED", timeout: float | None = None) -> Report:
+    def close(
+        self, status: str = "FINISHED", timeout: float | None = None,
+        stopping: Callable[[], bool] = bool,
+    ) -> Report:  # fmt: skip
         """Write what waits, then end the parent; after `timeout` seconds leave the rest to sync.
 
         status: FINISHED, or KILLED where training was stopped. Runs of this sweep that the ledger
-        holds and nobody reported are written too.
+        holds and nobody reported are written too. Once `stopping()` is true it waits no longer
+        than another `STOP_SECONDS`.
         """
         if self._thread is None or self._writer is None:
             return Report(written=0, behind=0)
         with self._change:
             self._closing = status
             self._change.notify_all()
-        self._thread.join(timeout)
+        until = math.inf if timeout is None else time.monotonic() + timeout
+        while self._thread.is_alive() and time.monotonic() < until:
+            self._thread.join(0.1)
+            if until == math.inf and stopping():
+                until = time.monotonic() + STOP_SECONDS
         late = self._thread.is_alive()
         self._abandoned = True
         writer, self._thread = self._writer, None
