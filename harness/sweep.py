@@ -15,11 +15,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from harness import console
-from harness.config import Data, RunConfig, build, run_config, sweep_id
+from harness.config import Data, RunConfig, build, sweep_id
 from harness.durable import LedgerError
 from harness.errors import ConfigError, HarnessError
 from harness.ledger import Ledger
 from harness.manifests import SweepManifest, new_single, new_sweep
+from harness.saved import read_config
 from harness.settings import Ledger as LedgerSettings
 from harness.settings import Tracking
 from harness.stopping import Stop, StoppedError, stop_signals
@@ -80,9 +81,9 @@ def run_jobs_of(
         return Outcome(values=[None] * len(configs))
     ledger = Ledger(jobs.ledger.dir)
     ledger.prepare()
-    manifest = _manifest(jobs, options, overrides, ledger)
-    with ledger.lock_sweep(manifest.sweep_id):
-        manifest = ledger.write_sweep(manifest, replace=options.into is not None)
+    with ledger.lock_sweep(_sweep_id(jobs, options, ledger)):
+        fresh = _manifest(jobs, options, overrides, ledger)
+        manifest = ledger.write_sweep(fresh, replace=options.into is not None)
         failed = _train(jobs, options, manifest, ledger)
         rows = _rows(ledger, jobs.runs)
         if jobs.ledger.weights == "best" and not options.single:
@@ -103,8 +104,7 @@ def check_jobs(configs: Sequence[Mapping[str, Any]]) -> Jobs:
         tracking = build(Tracking, "tracking.", config.get("tracking") or {})
         kept = build(LedgerSettings, "ledger.", config.get("ledger") or {})
         surroundings.add((tracking, kept))
-        own = {k: v for k, v in config.items() if k not in ("tracking", "ledger")}
-        runs.append(run_config(own))
+        runs.append(read_config(config))
     if len(surroundings) > 1:
         raise ConfigError(
             "tracking.* or ledger.* differ between the runs of one sweep; allowed: one value each. "

@@ -55,7 +55,6 @@ def serve(port: int | None = None) -> int:
     server = subprocess.Popen(
         [*command, "--workers", "1"], env=environment, stdout=subprocess.DEVNULL
     )
-    signal.signal(signal.SIGTERM, lambda number, _frame: sys.exit(128 + number))
     try:
         _wait_for(server, f"http://{HOST}:{port}")
         print(f"MLflow's pages: http://{HOST}:{port} (Ctrl-C ends it)", flush=True)

@@ -19,7 +19,6 @@ WALK = [
 KEEPERS = {
     "hydra": {"hydra_app", "hydra_compose"},
     "omegaconf": {"hydra_app", "hydra_compose"},
-    "mlflow": {"tracking", "mlstore", "mlreader", "writer", "projection", "served"},
     "matplotlib": {"report", "figures"},
 }
 LIGHT = {  # module -> packages it may load when imported, itself or through others
@@ -96,6 +95,13 @@ def test_nobody_imports_what_stands_later(place):
 def test_heavy_packages_stay_in_their_place(package):
     users = {name for name, path in MODULES.items() if package in imported(path)}
     assert users <= KEEPERS[package]
+
+
+def test_mlflow_is_known_to_nothing_that_trains_or_keeps():
+    users = {name for name, path in MODULES.items() if "mlflow" in imported(path)}
+    others = reached("ledger", late=True) | reached("workers", late=True)
+    assert users
+    assert not users & (others | {"sweep", "hydra_app", "cli", "console", "__init__"})
 
 
 @pytest.mark.parametrize("name", LIGHT)

@@ -13,7 +13,8 @@ from harness.errors import ConfigError, DataError
 from harness.hydra_app import run
 from harness.ledger import Ledger
 from harness.records import RunRecord
-from harness.sweep import Options, StoppedError, check_jobs, run_jobs_of, stop_signals
+from harness.stopping import StoppedError, stop_signals
+from harness.sweep import Options, check_jobs, run_jobs_of
 
 
 class Event:
