@@ -26,7 +26,7 @@ def pack_record(record: RunRecord) -> dict[str, bytes]:
         files[WEIGHTS] = weights_bytes(record.weights)
     sums = {n: {"sha256": durable.digest(b), "bytes": len(b)} for n, b in files.items()}
     head = {"format": FORMAT, "files": sums, "dropped": [], "record": record.to_plain()}
-    copy = {"config.yaml": config_yaml(record.config).encode()}
+    copy = {"config.yaml": config_yaml(record.config, record.provenance).encode()}
     return copy | files | {HEAD: durable.seal(head)}
 
 
