@@ -5,6 +5,7 @@ Exit codes: 0 done; 1 some runs failed or a reproduction differs; 2 bad input; 1
 
 from __future__ import annotations
 
+import functools
 import os
 import sys
 import traceback
@@ -15,6 +16,11 @@ import click
 from harness import __version__
 
 _OPEN = {"ignore_unknown_options": True, "allow_extra_args": True, "help_option_names": []}
+
+_LEDGER = click.option(
+    "--ledger", default="runs", show_default=True, help="Folder of the ledger (ledger.dir)."
+)
+_URI = click.option("--uri", help="MLflow's address; default: MLFLOW_TRACKING_URI, or ./mlflow.db.")
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -43,6 +49,40 @@ def sweep(overrides: tuple[str, ...]) -> int:
     from harness import hydra_app
 
     return hydra_app.run(overrides, multirun=True)
+
+
+@cli.command(context_settings={"ignore_unknown_options": True})
+@click.argument("overrides", nargs=-1, type=click.UNPROCESSED)
+@click.option("--json", "as_json", is_flag=True, help="One JSON value on stdout.")
+@click.option("--sweep", "grid", is_flag=True, help="A grid (a=1,2): one line a configuration.")
+@click.option("--plot", type=click.Path(), help="Draw expected loss over weight scale to a file.")
+@click.option("--measured", metavar="SWEEP", help="With --plot: dots of a sweep's runs.")
+def estimate(
+    overrides: tuple[str, ...], as_json: bool, grid: bool, plot: str | None, measured: str | None
+) -> int:
+    """Expected initial loss, logit spread and floors of a config, without training.
+
+    OVERRIDES as for train: harness estimate init.scheme=normal init.bias=normal. With --plot,
+    loss=a,b draws several losses.
+    """
+    from harness.estimating import estimate as verb
+
+    return verb(overrides, as_json=as_json, grid=grid, plot=plot, measured=measured)
+
+
+@cli.command(context_settings={"ignore_unknown_options": True})
+@click.argument("overrides", nargs=-1, type=click.UNPROCESSED)
+@click.option("--widths", default="32,64,128,256,512", show_default=True)
+@click.option("--depths", default="1,2,4", show_default=True, help="Hidden layers.")
+@click.option("--steps", default=10, show_default=True, help="Steps between the two looks.")
+@click.option("--plot", type=click.Path(), help="Draw the check to a file (.svg, .png, .pdf).")
+def coordinates(
+    overrides: tuple[str, ...], widths: str, depths: str, steps: int, plot: str | None
+) -> int:
+    """Check that activations keep their size as the network grows in width and depth."""
+    from harness.estimating import coordinates as verb
+
+    return verb(overrides, widths=widths, depths=depths, steps=steps, plot=plot)
 
 
 @cli.command()
@@ -76,12 +116,93 @@ def sample(run: str, n: int, temperature: float, seed: int, as_json: bool) -> in
 
 
 @cli.command()
+@click.argument("run")
+@click.option("--json", "as_json", is_flag=True, help="One JSON value on stdout.")
+@_LEDGER
+@_URI
+def reproduce(run: str, as_json: bool, ledger: str, uri: str | None) -> int:
+    """Train a finished run again, alone, and compare every number and weight.
+
+    RUN is a run id, the first digits of one, an MLflow run id, or a saved config.yaml. Exit code 0:
+    equal to the last bit, or on another platform within the stated tolerance; 1: not.
+    """
+    import json
+
+    from harness import console
+    from harness.claims import find_claim
+    from harness.ledger import Ledger
+    from harness.reproduction import reproduce as again
+
+    claim = find_claim(run, ledger=Ledger(ledger), uri=uri)
+    with console.progress({claim.run_id: claim.config.train.steps}) as meter:
+        found = again(claim, progress=lambda done, _: meter.step(claim.run_id, done))
+    if as_json:
+        click.echo(json.dumps(found.to_plain()))
+    else:
+        click.echo("\n".join(found.lines()))
+    return 0 if found.good else 1
+
+
+@cli.command()
+@_LEDGER
+@_URI
+def sync(ledger: str, uri: str | None) -> int:
+    """Write to MLflow what the ledger holds and MLflow lacks; twice is once."""
+    from harness.ledger import Ledger
+    from harness.settings import Tracking
+    from harness.tracking import sync as write_again
+
+    say = functools.partial(click.echo, err=True)
+    found = write_again(Ledger(ledger), Tracking(uri=uri), say=say)
+    busy = f"; {found.behind} are left to the sweeps that train them" if found.behind else ""
+    click.echo(f"{found.written} runs written to MLflow{busy}.")
+    return 0
+
+
+@cli.command()
+@click.argument("sweep")
+@click.option("--dry-run", is_flag=True, help="Say what would be removed, and remove nothing.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@_LEDGER
+@_URI
+def rm(sweep: str, dry_run: bool, yes: bool, ledger: str, uri: str | None) -> int:
+    """Remove a sweep from the ledger and from MLflow.
+
+    SWEEP is its id or the first digits of it. Runs that another sweep made as well are kept for it.
+    """
+    from harness.removal import describe, remove
+
+    plan = describe(sweep, ledger)
+    click.echo(plan.text)
+    if dry_run:
+        click.echo("Nothing was removed.")
+        return 0
+    if not yes and not click.confirm("Remove it?", default=False):
+        click.echo("Nothing was removed.")
+        return 1
+    click.echo(remove(plan, uri))
+    return 0
+
+
+@cli.command()
 @click.option("--port", type=int, help="Port to serve on; default: 5000, or the next free one.")
 def ui(port: int | None) -> int:
     """Open MLflow's pages over the same store, on 127.0.0.1 alone."""
     from harness.ui import serve
 
     return serve(port)
+
+
+@cli.command()
+@click.argument("sweeps", nargs=-1, metavar="[SWEEP]...")
+@click.option("-o", "--out", type=click.Path(), help="HTML file; default: report-SWEEP.html here.")
+@click.option("--ledger", default="runs", show_default=True, help="Folder of finished runs.")
+@click.option("--uri", help="MLflow store; default: MLFLOW_TRACKING_URI, or ./mlflow.db.")
+def report(sweeps: tuple[str, ...], out: str | None, ledger: str, uri: str | None) -> int:
+    """Explain a sweep in one HTML file that needs nothing else; also kept on its MLflow parent."""
+    from harness.publishing import publish
+
+    return publish(sweeps, out, ledger=ledger, uri=uri)
 
 
 def run(argv: list[str] | None = None) -> int:

@@ -107,7 +107,7 @@ class Init:
 class Loss:
     """What is minimised. Matching scales the gradient only; logged losses keep their units."""
 
-    name: str = knob("cross_entropy", one_of=tuple(LOSSES))
+    name: str = knob("cross_entropy", one_of=LOSSES)
     reduction: str = knob("mean", one_of=("mean", "sum"), help="over classes, where it applies")
     batch_reduction: str = knob("mean", one_of=("mean", "sum"), help="in the gradient only")
     match_gradients: bool = knob(True)

@@ -96,6 +96,7 @@ class StepDiagnostics:
             flag = saturated(net.activation, h, batch.pre[i][:, : batch.rows, : layer.fan_out])
             if flag is not None:
                 columns[f"act/saturated/{name}"] = flag.sum((1, 2)).double() / flag[0].numel()
+        columns["act/std/output"] = _std(batch.z_KBV, batch.rows, net.layers[-1].fan_out)
         for name, now in self._matrices().items():
             short = name.removesuffix(".weight")
             size = now.shape[1:]

@@ -27,6 +27,7 @@ from hydra.plugins.config_source import ConfigResult
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from harness.config import RunConfig, run_config
 from harness.errors import ConfigError, HarnessError
 from harness.guard import check_setting, check_yaml
 from harness.paths import conf_dir
@@ -83,14 +84,39 @@ class Task:
         return outcome.values
 
 
+@dataclass
+class Look(Task):
+    """Keeps the composed configs and trains nothing."""
+
+    configs: list[Any] = field(default_factory=list)
+
+    def _run(self, configs: Sequence[Any], *, single: bool) -> list[Any]:
+        self.configs += configs
+        return [0.0] * len(configs)
+
+
+def compose(argv: Sequence[str], *, multirun: bool) -> list[RunConfig]:
+    """The runs that a command line of `train` or `sweep` means; nothing is trained or written."""
+    task = Look()
+    _call(argv, task, multirun=multirun)
+    surroundings = ("tracking", "ledger")
+    return [
+        run_config({k: v for k, v in config.items() if k not in surroundings})
+        for config in task.configs
+    ]
+
+
 def run(argv: Sequence[str], *, multirun: bool) -> int:
     """Run one command line of `harness train` (or `sweep`: multirun); returns the exit code.
 
     Raises ConfigError or DataError for bad input, before any run is created.
     """
     own, rest = own_flags(argv)
+    return _call(rest, Task(**vars(own)), multirun=multirun)
+
+
+def _call(rest: Sequence[str], task: Task, *, multirun: bool) -> int:
     args = parse(quote_paths(rest))
-    task = Task(**vars(own))
     if args.experimental_rerun is not None:
         raise ConfigError(
             "--experimental-rerun is refused: it unpickles a file. Train a saved config again with "

@@ -11,6 +11,7 @@ import functools
 import math
 import types
 import typing
+from collections.abc import Collection
 from typing import Any
 
 from harness.errors import ConfigError, nearest, shown
@@ -26,7 +27,7 @@ def knob(
     above: float | None = None,
     high: float | None = None,
     below: float | None = None,
-    one_of: tuple[str, ...] | None = None,
+    one_of: Collection[str] | None = None,
     unit: str = "",
     stacks: bool = True,
     seed: bool = False,
