@@ -6,11 +6,11 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from harness import projection
+from harness import portable, projection
 from harness.config import run_config
 from harness.mlstore import Store, owner
 from harness.recordfiles import CURVES, WEIGHTS
-from harness.records import best_run, curves_parquet, table_row, weights_bytes
+from harness.records import best_run, curves_parquet, table_row
 from harness.saved import config_yaml, overrides_of, overrides_yaml
 
 if TYPE_CHECKING:
@@ -87,13 +87,13 @@ class ChildWriter:
         self.described.add(run_id)
         store.log_dataset(info.run_id, **projection.dataset_of(record))
         files = {
-            "config.yaml": config_yaml(record.config).encode(),
+            "config.yaml": config_yaml(record.config, record.provenance).encode(),
             "overrides.yaml": overrides_yaml(overrides_of(record.config)).encode(),
             CURVES: curves_parquet(record.series),
         }
         keep = self.settings.weights
         if record.weights and (keep == "all" or (self.single and keep == "best")):
-            files[WEIGHTS] = weights_bytes(record.weights)
+            files[WEIGHTS] = portable.pack(record)
         self.put(info, files)
         seconds = float(record.provenance.get("seconds", 0.0))
         store.end(info.run_id, "FINISHED", self._start(run_id) + round(1000 * seconds))

@@ -7,13 +7,16 @@ which also fills the context before a word begins.
 
 from __future__ import annotations
 
+import unicodedata
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
+from harness.errors import DataError, shown
+
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
 Codes = NDArray[np.int64]
 END = "."
@@ -42,6 +45,25 @@ def encode_words(words: Sequence[str], symbols: Sequence[str]) -> Codes:
     points = code_points(words)
     letters = np.array([ord(s) for s in symbols[1:]], dtype="<u4")
     return np.where(points == ord(END), 0, np.searchsorted(letters, points) + 1).astype(np.int64)
+
+
+def encode_texts(texts: Sequence[str], code: Mapping[str, int], T: int) -> Codes:
+    """Contexts (B, T): the last T characters of each text as codes, shorter ones padded in front.
+
+    code: symbol -> code. DataError on a symbol outside of it; '.' is allowed as padding alone.
+    """
+    rows = np.zeros((len(texts), T), dtype=np.int64)
+    for row, text in zip(rows, texts, strict=True):
+        last = unicodedata.normalize("NFC", text).lstrip(END)[-T:]
+        for place, symbol in enumerate(last, T - len(last)):
+            if symbol == END or symbol not in code:
+                allowed = shown("".join(sorted(code.keys() - {END})), 120)
+                raise DataError(
+                    f"context {shown(text)} holds {symbol!r}; allowed: the symbols {allowed}, "
+                    "and '.' in front as padding."
+                )
+            row[place] = code[symbol]
+    return rows
 
 
 def windows(y_N: Codes, T: int) -> Codes:

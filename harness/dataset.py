@@ -16,7 +16,6 @@ import hashlib
 import math
 import os
 import random
-import unicodedata
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -25,8 +24,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness import markov, points
-from harness.contexts import END, Codes, count_pairs, encode_words, rank_rows, vocabulary, windows
-from harness.errors import DataError, shown
+from harness.contexts import (
+    Codes,
+    count_pairs,
+    encode_texts,
+    encode_words,
+    rank_rows,
+    vocabulary,
+    windows,
+)
+from harness.errors import DataError
 from harness.registry import BINARY_SOURCES
 from harness.words import checksum, read_words
 
@@ -102,18 +109,7 @@ class Dataset:
         DataError on a symbol outside the vocabulary.
         """
         texts = [text] if isinstance(text, str) else list(text)
-        rows = np.zeros((len(texts), self.block_size), dtype=np.int64)
-        for row, one in zip(rows, texts, strict=True):
-            last = unicodedata.normalize("NFC", one).lstrip(END)[-self.block_size :]
-            for place, symbol in enumerate(last, self.block_size - len(last)):
-                if symbol == END or symbol not in self._code:
-                    allowed = shown("".join(self.symbols[1:]), 120)
-                    raise DataError(
-                        f"context {shown(one)} holds {symbol!r}; allowed: the symbols {allowed}, "
-                        "and '.' in front as padding."
-                    )
-                row[place] = self._code[symbol]
-        return rows
+        return encode_texts(texts, self._code, self.block_size)
 
     def decode(self, codes: Sequence[int] | Codes) -> str:
         """The text of a row of codes, '.' for 0."""

@@ -28,8 +28,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-    import torch
-
 
 @dataclass(frozen=True, kw_only=True)
 class Removal:
@@ -282,12 +280,3 @@ class Ledger(Shelf):
         durable.discard(gone)
         self.drop_checkpoint(run_id)
         self.drop_failure(run_id)
-
-
-def load_run(run: str, root: str | os.PathLike[str] = "runs") -> torch.nn.Module:
-    """The trained network of a run id, or of the start of one, from the ledger under `root`."""
-    ledger = Ledger(root)
-    record = ledger.read(ledger.find_run(run))
-    if record is None:
-        raise LedgerError(f"run {run} was damaged and has been set aside; train it again.")
-    return record.module()

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from harness.errors import HarnessError
+from harness.contexts import encode_texts
+from harness.errors import DataError, HarnessError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -25,8 +26,10 @@ ACTIVATIONS: dict[str, type[nn.Module]] = {
 class TrainedNet(nn.Module):
     """Symbol codes (B, T) int64 in, logits (B, V) out; dense inputs (B, 2) give one logit (B, 1).
 
-    `symbols` is the vocabulary, code by code; `block_size` is T. Softmax of the logits gives the
-    probabilities of the next symbol for every loss but raw mean squared error.
+    `symbols` (V) is the vocabulary, code by code, '.' first; `block_size` is T; `encode` makes
+    contexts of text. Softmax of the logits is the distribution of the next symbol: it is what
+    `nll/*` is measured on, for every loss. Built in evaluation mode, in the run's own precision;
+    an ordinary module from there on: train it, move it, save its state_dict.
     """
 
     def __init__(
@@ -34,6 +37,7 @@ class TrainedNet(nn.Module):
     ) -> None:
         super().__init__()
         self.symbols, self.block_size = tuple(symbols), config.data.block_size
+        self._code = {symbol: code for code, symbol in enumerate(self.symbols)}
         last = weights["output.weight"]
         self.embedding = None
         if "embedding.weight" in weights:
@@ -53,8 +57,19 @@ class TrainedNet(nn.Module):
         self._load(weights)
         self.eval()
 
+    def encode(self, text: str | Sequence[str]) -> Tensor:
+        """Contexts (B, T) int64 of one text or of several: the last T characters of each.
+
+        Shorter texts are padded in front with '.'. DataError on a symbol outside the vocabulary,
+        and for a net of dense inputs, which has none.
+        """
+        if not self.symbols:
+            raise DataError("this net takes points (B, 2), not text; call it with a tensor.")
+        texts = [text] if isinstance(text, str) else list(text)
+        return torch.from_numpy(encode_texts(texts, self._code, self.block_size))
+
     def forward(self, x: Tensor) -> Tensor:
-        """Logits of the next symbol after each context."""
+        """Logits (B, V) of the next symbol after each context (B, T)."""
         h = x if self.embedding is None else self.embedding(x).flatten(1)
         for layer in self.hidden:
             h = layer(h)

@@ -5,12 +5,13 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
-from harness import projection
+from harness import portable, projection
 from harness.children import ChildWriter
 from harness.mlstore import Store, owner
 from harness.recordfiles import CURVES, WEIGHTS
-from harness.records import best_run, join_curves, weights_bytes
+from harness.records import best_run, join_curves
 from harness.saved import overrides_yaml
+from harness.serving import log_model
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -70,7 +71,7 @@ class SweepWriter(ChildWriter):
         }
         if best in self.children:
             tags["harness.best_run"] = str(self.children[best].run_id)
-            self._keep_weights(best)
+            tags |= self._keep_best(best, servable=status != "KILLED")
         store.log(self.parent.run_id, points=self._parent_points(done), tags=tags)
         ids = {run_id: str(info.run_id) for run_id, info in self.children.items()}
         table = [row | {"mlflow_run_id": ids.get(row["run_id"])} for row in rows]
@@ -175,9 +176,19 @@ class SweepWriter(ChildWriter):
                     self.curves[run_id] = projection.step_series(record)
         return self.curves
 
-    def _keep_weights(self, run_id: str) -> None:
-        """Give the best run its weights, where the rule is that it alone keeps them."""
+    def _keep_best(self, run_id: str, *, servable: bool) -> dict[str, str]:
+        """Give the best run its weights and a model to serve; tags of the parent that say where.
+
+        servable: not of a sweep that was stopped, whose process has no second left for it.
+        """
+        if self.settings.weights == "none":
+            return {}
+        record = self.ledger.read(run_id) if self.ledger else self.best
+        if record is None or not record.weights:
+            return {}
+        info = self.children[run_id]
         if self.settings.weights == "best":
-            record = self.ledger.read(run_id) if self.ledger else self.best
-            if record is not None and record.weights:
-                self.put(self.children[run_id], {WEIGHTS: weights_bytes(record.weights)})
+            self.put(info, {WEIGHTS: portable.pack(record)})
+        client = self.store.client
+        model_id = log_model(record, str(info.run_id), client) if servable else None
+        return {"harness.best_model": f"models:/{model_id}"} if model_id else {}
