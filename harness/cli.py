@@ -10,6 +10,7 @@ import os
 import sys
 import traceback
 import warnings
+from typing import Any
 
 import click
 
@@ -170,6 +171,7 @@ def rm(sweep: str, dry_run: bool, yes: bool, ledger: str, uri: str | None) -> in
 
     SWEEP is its id or the first digits of it. Runs that another sweep made as well are kept for it.
     """
+    from harness.errors import ConfigError
     from harness.removal import describe, remove
 
     plan = describe(sweep, ledger)
@@ -177,11 +179,81 @@ def rm(sweep: str, dry_run: bool, yes: bool, ledger: str, uri: str | None) -> in
     if dry_run:
         click.echo("Nothing was removed.")
         return 0
-    if not yes and not click.confirm("Remove it?", default=False):
+    try:
+        sure = yes or click.confirm("Remove it?", default=False)
+    except click.Abort:
+        if not sys.stdin.isatty():
+            raise ConfigError("nobody answered; --yes removes without asking.") from None
+        raise
+    if not sure:
         click.echo("Nothing was removed.")
         return 1
     click.echo(remove(plan, uri))
     return 0
+
+
+@cli.command()
+@click.argument("sweeps", nargs=-1, metavar="[SWEEP]...")
+@click.option(
+    "--by", multiple=True, metavar="KEY",
+    help="One row a value of this setting, all else pooled; twice: a table of both.",
+)  # fmt: skip
+@click.option("--metric", "metrics", multiple=True, metavar="NAME", help="Metrics to give.")
+@click.option("--where", multiple=True, metavar="KEY=VALUE", help="Only these runs; < > != too.")
+@click.option(
+    "--baseline", multiple=True, metavar="KEY=VALUE,...",
+    help="Differences to the runs that have these settings, paired by seed.",
+)  # fmt: skip
+@click.option("--sort", default="", metavar="NAME", help="Setting or metric; -NAME turns round.")
+@click.option("--all-rates", is_flag=True, help="Pool over learning rates, not each loss's best.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON value on stdout.")
+@click.option("--csv", "as_csv", is_flag=True, help="Comma-separated rows on stdout.")
+@click.option("--ledger", default="runs", show_default=True, help="Folder of the ledger.")
+@click.option("--uri", help="Read this MLflow store alone, without a ledger.")
+def compare(**asked: Any) -> int:
+    """Compare configurations, replicates folded: mean, spread and 95 % interval.
+
+    SWEEP: the first digits of a sweep's id, an experiment's name, newest (the default) or all.
+    """
+    from harness import inspect_verbs
+
+    return inspect_verbs.compare_verb(**asked)
+
+
+@cli.command(name="list")
+@click.option("--json", "as_json", is_flag=True, help="One JSON value on stdout.")
+@click.option("--ledger", default="runs", show_default=True, help="Folder of the ledger.")
+@click.option("--uri", help="MLflow's address; its sweeps are listed too.")
+def list_(as_json: bool, ledger: str, uri: str | None) -> int:
+    """List the sweeps there are, newest first."""
+    from harness import inspect_verbs
+
+    return inspect_verbs.list_verb(as_json=as_json, ledger=ledger, uri=uri)
+
+
+@cli.command()
+@click.argument("run")
+@click.option("--json", "as_json", is_flag=True, help="One JSON value on stdout.")
+@click.option("--ledger", default="runs", show_default=True, help="Folder of the ledger.")
+@click.option("--uri", help="Read this MLflow store alone, without a ledger.")
+def show(run: str, as_json: bool, ledger: str, uri: str | None) -> int:
+    """Show one run: settings, numbers, where it came from."""
+    from harness import inspect_verbs
+
+    return inspect_verbs.show_verb(run, as_json=as_json, ledger=ledger, uri=uri)
+
+
+@cli.command()
+@click.argument("first")
+@click.argument("second")
+@click.option("--json", "as_json", is_flag=True, help="One JSON value on stdout.")
+@click.option("--ledger", default="runs", show_default=True, help="Folder of the ledger.")
+@click.option("--uri", help="Read this MLflow store alone, without a ledger.")
+def diff(first: str, second: str, as_json: bool, ledger: str, uri: str | None) -> int:
+    """Show what two runs differ in: settings first, then numbers."""
+    from harness import inspect_verbs
+
+    return inspect_verbs.diff_verb(first, second, as_json=as_json, ledger=ledger, uri=uri)
 
 
 @cli.command()

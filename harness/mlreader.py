@@ -102,6 +102,19 @@ class MlflowReader:
         with tempfile.TemporaryDirectory(prefix="harness-") as folder:
             return Path(where.download_artifacts(name, folder)).read_bytes()
 
+    def histories(self, run: Any) -> dict[str, Any]:
+        """Metric -> (steps, values) of the metrics that MLflow has at more than one step."""
+        import numpy as np
+
+        out = {}
+        for name in sorted(run.data.metrics):
+            found = self._ask(self.client.get_metric_history, run.info.run_id, name)
+            points = {int(one.step): float(one.value) for one in found}
+            if len(points) > 1:
+                steps = np.array(sorted(points), np.int64)
+                out[name] = steps, np.array([points[s] for s in steps.tolist()])
+        return out
+
     def _ask(self, what: Any, *args: Any, **kwargs: Any) -> Any:
         try:
             return what(*args, **kwargs)

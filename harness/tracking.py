@@ -7,6 +7,7 @@ the ledger by `sync`. Every child is found again by its tags, so writing twice w
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import threading
 import time
@@ -17,7 +18,7 @@ from typing import TYPE_CHECKING
 
 from harness.durable import LedgerBusyError
 from harness.errors import HarnessError
-from harness.mlstore import redacted, store_address
+from harness.mlstore import redacted, sqlite_file, store_address
 from harness.records import RunRecord
 from harness.settings import Tracking
 from harness.silent import Event, NullTracker, Report
@@ -259,7 +260,7 @@ def sync(
     for sweep in everything:
         try:
             with ledger.lock_sweep(sweep.sweep_id):
-                writer = SweepWriter(settings, uri, sweep, ledger)
+                writer = SweepWriter(_as_told(sweep, settings), uri, sweep, ledger)
                 try:
                     writer.replay()
                 except HarnessError:
@@ -279,7 +280,29 @@ def sync(
 
 
 def forget_sweep(sweep: SweepManifest, settings: Tracking | None = None) -> int:
-    """Mark a sweep's parent and children deleted in MLflow; how many runs that was."""
+    """Mark a sweep's parent and children deleted in MLflow; how many runs that was.
+
+    A store that is not there has nothing to forget, and is not created. HarnessError where it
+    does not answer.
+    """
     settings = settings or Tracking()
-    writer = SweepWriter(settings, store_address(settings.uri), sweep, None)
-    return writer.forget()
+    uri = store_address(settings.uri)
+    path = sqlite_file(uri)
+    if path is not None and not path.exists():
+        return 0
+    try:
+        return SweepWriter(_as_told(sweep, settings), uri, sweep, None).forget()
+    except HarnessError:
+        raise
+    except Exception as error:
+        reason = redacted(f"{type(error).__name__}: {error}".splitlines()[0])
+        raise HarnessError(
+            f"MLflow at {redacted(uri)} cannot be written: {reason[:300]}. Start it and try again; "
+            "nothing was removed."
+        ) from error
+
+
+def _as_told(sweep: SweepManifest, settings: Tracking) -> Tracking:
+    """The settings that a sweep was started with, at the address asked for now."""
+    told = {key: sweep.tracking[key] for key in ("experiment", "weights") if key in sweep.tracking}
+    return dataclasses.replace(settings, **told)

@@ -115,7 +115,8 @@ def serve(runs: Sequence[RunConfig], work: Work) -> None:
             work.emit({"kind": "finished", "run_id": run_id, "step": run.train.steps})
             continue
         state = work.state(run_id, device_of(run))
-        groups.setdefault(state and state["step"], {})[run_id] = run, state
+        at = None if state is None else int(state["step"])
+        groups.setdefault(at, {})[run_id] = run, state
     for group in groups.values():
         if work.stopping():
             return
