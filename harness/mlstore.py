@@ -252,8 +252,7 @@ class Store:
         host = socket.gethostname()
         running = "attributes.status = 'RUNNING'"
         for run in self._search(f"{running} and tags.`harness.owner` LIKE '{host}:%'"):
-            pid = run.data.tags["harness.owner"].rpartition(":")[2]
-            if not pid.isdigit() or alive(int(pid)):
+            if _lives(run.data.tags["harness.owner"]):
                 continue
             mine = f"{running} and tags.`mlflow.parentRunId` = '{run.info.run_id}'"
             for stale in [*self._search(mine), run]:
@@ -263,5 +262,21 @@ class Store:
 
 
 def owner() -> str:
-    """Who writes a run, as its tag says: host:pid."""
-    return f"{socket.gethostname()}:{os.getpid()}"
+    """Who writes a run, as its tag says: host:pid:start, the start telling equal pids apart."""
+    return f"{socket.gethostname()}:{os.getpid()}:{_start(os.getpid())}"
+
+
+def _lives(tag: str) -> bool:
+    """Whether the process behind an owner's tag, of this machine, still runs."""
+    pid, _, start = tag.partition(":")[2].partition(":")
+    if not pid.isdigit() or not alive(int(pid)):
+        return not pid.isdigit()
+    return not start or start == _start(int(pid))
+
+
+def _start(pid: int) -> str:
+    """When a process began, in the system's own ticks; empty where that cannot be told."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
+    except (OSError, IndexError):
+        return ""
