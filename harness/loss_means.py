@@ -38,7 +38,7 @@ def expected_cross_entropy(
     """E log sum_v e^(z_v) - sum_v t_v E z_v, nats per character; ln V at equal logits.
 
     For i.i.d. normal logits: ln V + (s^2/2)(1 - 1/V) - s^4 (V-1)/(4 V^2) + ... when s is small,
-    about s * E max of V normals when it is large.
+    m (s + pi^2 / (12 s)), m = E max of V normals, when it is large.
     """
     gap = np.asarray(law.mean) - max(law.mean)
     shifted = LogitLaw(law.std, tuple(float(v) for v in gap), law.half_width)

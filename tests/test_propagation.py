@@ -143,7 +143,7 @@ def test_layer_laws_are_those_of_the_drawn_weights(census, scheme, scope):
 @pytest.mark.parametrize("activation", ["tanh", "relu", "gelu", "linear"])
 @pytest.mark.parametrize("scheme", ["normal", "orthogonal", "uniform"])
 def test_logit_spread_of_drawn_networks(census, activation, scheme):
-    """Root mean square logit of 60 networks, 5 contexts weighted alike, within 5 standard errors."""
+    """Mean square logit of 60 networks over all training contexts, within 5 standard errors."""
     run = RunConfig(
         model=Model(hidden=(40, 30), activation=activation, n_embd=8),
         init=Init(scheme=scheme, weight_scale=0.5, bias="uniform", output_bias="zero"),
