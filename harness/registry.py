@@ -12,8 +12,10 @@ from dataclasses import dataclass
 from typing import Any
 
 
-def resolve(path: str) -> Callable[..., Any]:
-    """The function named by "package.module:function"; the paths stand in this file alone."""
+def resolve(path: str | Callable[..., Any]) -> Callable[..., Any]:
+    """A function, or the one named by "package.module:function" in this file."""
+    if callable(path):
+        return path
     module, _, name = path.partition(":")
     return getattr(importlib.import_module(module), name)  # type: ignore[no-any-return]
 
@@ -24,13 +26,13 @@ class LossEntry:
 
     value: (logits_KBV, target_KB, smoothing_K, sum_over_classes) -> (K, B), unreduced.
     gradient: d value / d logits, (K, B, V), same arguments plus out=; None: autograd on the logits.
-    expected: mean of the value over i.i.d. normal logits (see initial_loss); None: by quadrature
-    is not known and no expectation is reported.
+    expected: mean of the value under a law of the logits (see loss_means); None: none is reported.
+    Each is a function or, so that this module stays light, the path "module:function" of one.
     """
 
-    value: str
-    gradient: str | None
-    expected: str | None
+    value: str | Callable[..., Any]
+    gradient: str | Callable[..., Any] | None
+    expected: str | Callable[..., Any] | None
     kind: str = "classes"  # or "binary": one logit, labels -1 and +1
     smoothing: bool = False  # label smoothing has a meaning
     per_class: bool = False  # `reduction` mean|sum over classes has a meaning
