@@ -1,4 +1,4 @@
-"""Every python block of README.md and docs/*.md runs, in order, and what it prints is what is shown.
+"""Every python block of README.md and docs/*.md runs, in order, and prints what is shown.
 
 A line `print(...)  # 3.2958` must print that text. Blocks of one file share their names, so a page
 reads as one session.
@@ -60,5 +60,5 @@ def test_python_blocks_of_the_docs_run(page, tmp_path, monkeypatch):
 def test_a_wrong_result_is_noticed(tmp_path):
     page = tmp_path / "page.md"
     page.write_text("```python\nprint(1 + 1)  # 3\n```\n", encoding="utf-8")
-    with pytest.raises(AssertionError, match="page.md:2"):
+    with pytest.raises(AssertionError, match=r"page\.md:2"):
         run(page, {})

@@ -111,7 +111,8 @@ def test_large_spread_is_the_largest_of_27_normals():
     """F -> m (s + pi^2 / (12 s)), m = E max of 27 normals = 1.998269 by direct integration here.
 
     The correction: log-sum-exp exceeds the maximum by log(1 + e^(-s gap)), and the density of the
-    gap between the two largest of V normals is m at zero (by parts). The next term, of order s^-2, is measured: about 1.3 / s^2.
+    gap between the two largest of V normals is m at zero (by parts). The next term, read off the
+    integral, is about 1.3 / s^2.
     """
     x = np.linspace(-9, 9, 20001)
     below = 0.5 * (1 + np.vectorize(math.erf)(x / math.sqrt(2)))
