@@ -471,9 +471,8 @@ def test_random_networks_are_what_the_theory_says():
     judge(scores(2024, 400))
 
 
-@pytest.mark.slow
 def test_sixty_random_networks():
-    """Other draws than those of the large test."""
+    """Other draws than those of the large test, in two seconds."""
     judge(scores(7, 60))
 
 
