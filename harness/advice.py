@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from harness.logits import LogitLaw
-from harness.registry import LOSSES, resolve
+from harness.registry import expectation
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -43,12 +43,12 @@ class InitialLoss:
     """What a config's loss must be at step 0, in the loss's own units.
 
     uniform: all logits equal. expected: mean over draws of the network; sd: its spread over them.
-    Both are None where no theory is registered for the loss, or where float32 would overflow.
+    All None where no theory is registered for the loss, the last two where float32 would overflow.
     logit_std: root mean square over draws of the logits' random part, fixed biases left out.
     layers: (name, preactivation std, activation std), the output last.
     """
 
-    uniform: float
+    uniform: float | None
     expected: float | None
     sd: float | None
     logit_std: float
@@ -66,6 +66,8 @@ def verdict(measured: float, expectation: InitialLoss) -> tuple[float | None, st
     e = expectation
     if not math.isfinite(measured):
         return None, "no finite initial loss: the logits overflow; " + e.advice
+    if e.uniform is None:
+        return None, e.advice
     times = f"{measured / e.uniform:.{1 if measured > 2 * e.uniform else 2}f} x the uniform loss"
     z = None
     if e.expected is not None and e.sd is not None:
@@ -131,7 +133,7 @@ def smart_start(loss: Loss, facts: Facts) -> SmartStart | None:
         else:
             return None
         choices = {"zero": (0.0,)}
-    expected = resolve(str(LOSSES[loss.name].expected))
+    expected = expectation(loss.name)
     reached = {
         name: float(expected(LogitLaw(0.0, mean), p, smoothing=a, summed=loss.reduction == "sum"))
         for name, mean in choices.items()

@@ -31,7 +31,7 @@ from harness.loss_spread import SPREADS, Meeting
 from harness.overlap import Facts, facts
 from harness.propagation import Signal, propagate
 from harness.quadrature import Array, correlate, hermite_table, normal_nodes, scale_nodes
-from harness.registry import LOSSES, resolve
+from harness.registry import LOSSES, expectation
 
 if TYPE_CHECKING:
     from harness.config import Init, Loss, Model, RunConfig
@@ -62,6 +62,8 @@ def expected_initial_loss(run: RunConfig, data: Dataset) -> InitialLoss:
 @lru_cache(maxsize=4096)
 def _initial_loss(model: Model, init: Init, loss: Loss, known: Facts) -> InitialLoss:
     signal = _signal(model, init, known, False)
+    if LOSSES[loss.name].expected is None:
+        return _untold(signal, init, loss, known)
     expected, sd = _mean(signal, init, loss, known), None
     if expected is not None:
         sd = _spread(signal, init, loss, known)
@@ -92,6 +94,17 @@ def _initial_loss(model: Model, init: Init, loss: Loss, known: Facts) -> Initial
     )  # fmt: skip
 
 
+def _untold(signal: Signal, init: Init, loss: Loss, known: Facts) -> InitialLoss:
+    """A loss with no registered expectation: the logits' law is known all the same."""
+    s = _law(signal, init, known).noise
+    return InitialLoss(
+        uniform=None, expected=None, sd=None, logit_std=s,
+        layers=(*(row[:3] for row in signal.table), ("output", s, s)), caveats=(), smart_start=None,
+        advice=f"no expectation is registered for the loss {loss.name}; compare it with its value "
+        "at equal logits",
+    )  # fmt: skip
+
+
 @lru_cache(maxsize=128)
 def _signal(model: Model, init: Init, known: Facts, normalised: bool) -> Signal:
     return propagate(model, init, known, normalised=normalised)
@@ -107,7 +120,7 @@ def _law(signal: Signal, init: Init, known: Facts) -> LogitLaw:
 
 
 def _evaluate(law: LogitLaw, loss: Loss, known: Facts) -> float:
-    expected = resolve(str(LOSSES[loss.name].expected))
+    expected = expectation(loss.name)
     return float(
         expected(law, known.targets, smoothing=loss.label_smoothing, summed=loss.reduction == "sum")
     )
@@ -170,7 +183,7 @@ def _by_point(signal: Signal, law: LogitLaw, loss: Loss, known: Facts) -> tuple[
     g, w = scale_nodes(np.maximum(signal.own, 0.0), 9)
     at = s[:, None] * np.sqrt(g)
     grid = np.linspace(0.0, max(float(at.max()), 1e-12) ** 0.5 * 1.1, 120) ** 2
-    expected = resolve(str(LOSSES[loss.name].expected))
+    expected = expectation(loss.name)
     labels = np.array(known.labels)
     cost, slope = np.zeros(len(s)), np.zeros(len(s))
     for y, target in ((-1, (1.0, 0.0)), (1, (0.0, 1.0))):

@@ -134,3 +134,11 @@ OPTIMIZERS = ("sgd", "momentum", "adam", "adamw")
 SCHEDULES = ("step", "constant", "cosine")
 SOURCES = ("census", "surnames", "makemore", "file", "markov", "points", "moons")
 BINARY_SOURCES = ("points", "moons")
+
+
+def expectation(loss: str) -> Callable[..., Any]:
+    """The function that gives a loss's mean under a law of the logits; LookupError without one."""
+    found = LOSSES[loss].expected
+    if found is None:
+        raise LookupError(f"no expectation is registered for the loss {loss}")
+    return resolve(found)

@@ -14,6 +14,7 @@ from harness.calibration import NOT_LOG_PROBABILITIES, calibrated, told
 from harness.config import NUMERICS, RunConfig
 from harness.dataset import Dataset
 from harness.evaluation import SplitPairs
+from harness.heads import loss_values
 from harness.initial_loss import expected_initial_loss, verdict
 from harness.machine import same_bits
 from harness.records import RunRecord, environment
@@ -33,7 +34,12 @@ def start_summary(
 ) -> tuple[dict[str, float], str]:
     """Theory beside measurement at step 0: init/* metrics, and the verdict in plain words."""
     theory = expected_initial_loss(run, data)
-    out = {"init/loss_uniform": theory.uniform}
+    uniform = theory.uniform
+    if uniform is None:  # a loss that theory does not know: its value at equal logits, measured
+        targets = torch.from_numpy(data.train.y)
+        zeros = torch.zeros(len(targets), data.V, dtype=torch.float64)
+        uniform = float(loss_values(run.loss, zeros, targets).mean())
+    out = {"init/loss_uniform": uniform}
     for name, value in (
         ("init/loss_expected", theory.expected),
         ("init/logit_std_expected", theory.logit_std),
@@ -93,7 +99,8 @@ def finish(
     device: str, started: float, seconds: float, logits: Tensor, pairs: Mapping[str, SplitPairs],
 ) -> RunRecord:  # fmt: skip
     """One run's record. `last` holds the whole-split metrics at its end, `start` those at step 0
-    with the theory beside them, `words` its verdict."""
+    with the theory beside them, `words` its verdict.
+    """
     summary = {**start, **last}
     lows = _floors(data)
     fair = {} if diverged_step is not None else calibrated(run.loss.name, data, logits, pairs)
