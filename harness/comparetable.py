@@ -49,10 +49,19 @@ def _table(found: Comparison, console: Console, limit: int) -> None:
     labels = short_names(found.keys)
     settings = {key: [text(row["config"].get(key)) for row in rows] for key in found.keys}
     said = [_verdicts(found.verdicts[i]) for i in range(len(rows))]
-    labels = {key: _header(labels[key], settings[key]) for key in found.keys}
     heads = {name: _header(name, cells[name]) for name in names}
-    used = sum(2 + _width([*labels[key].split("\n"), *settings[key]]) for key in found.keys)
-    used += 2 + _width(["n", *(str(row["n"]) for row in rows)]) + _width(["verdict", *said])
+    rest = 2 + _width(["n", *(str(row["n"]) for row in rows)]) + _width(["verdict", *said])
+
+    def taken() -> int:
+        parts = [[*labels[key].split("\n"), *settings[key]] for key in found.keys]
+        return rest + sum(2 + _width(part) for part in parts)
+
+    room = console.width - (
+        2 + _width([*heads[names[0]].split("\n"), *cells[names[0]]]) if names else 0
+    )
+    if taken() > room:  # two-line headings leave the headline its place
+        labels = {key: _header(labels[key], settings[key]) for key in found.keys}
+    used = taken()
     kept: list[str] = []
     for name in names:  # as many as fit beside the settings, the first in any case
         need = 2 + _width([*heads[name].split("\n"), *cells[name]])
