@@ -26,6 +26,7 @@ T = TypeVar("T")
 SCHEMES = ("sqlite", "postgresql", "mysql", "mssql", "http", "https", "databricks", "uc")
 LOCKED_SECONDS = 90.0  # how long a locked database is waited for; one try takes up to 20 s itself
 LOCKED = ("database is locked", "TEMPORARILY_UNAVAILABLE", "database table is locked")
+KIND = "custom_model_development"  # MLflow's pages for training, not those for language models
 PAGE = 1000  # runs a search returns at once
 ENVIRONMENT = {  # only where the user has not said otherwise
     "MLFLOW_DISABLE_TELEMETRY": "true",
@@ -148,7 +149,7 @@ class Store:
                 where = (
                     f"{artifacts}/{re.sub(r'[^A-Za-z0-9._-]', '_', name)}" if artifacts else None
                 )
-                tags = {"mlflow.note.content": note}
+                tags = {"mlflow.note.content": note, "mlflow.experimentKind": KIND}
                 made: str = self.client.create_experiment(name, artifact_location=where, tags=tags)
             except MlflowException:  # another process was faster
                 found = self.client.get_experiment_by_name(name)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from harness.durable import digest
+from harness.machine import KEYS
 from harness.records import Curve, RunRecord, best_run, environment, table_parquet, weights_bytes
 
 if TYPE_CHECKING:
@@ -79,22 +80,24 @@ def live_points(
 
 
 def record_points(record: RunRecord, created_ms: int, *, floors: bool) -> list[Point]:
-    """All of a finished run's points; `floor/*` only where the sweep's parent cannot carry them."""
+    """All of a finished run's points; `floor/*` only where the sweep's parent cannot carry them.
+
+    Final values stand at step 0: MLflow draws a metric without later steps as bars that compare
+    runs, and any other as a curve, here of a single dot.
+    """
     train = record.config.train
     plan = step_plan(train.steps, train.eval_every)
     out: list[Point] = []
-    last = 0
     for name in STEP_SERIES:
         if name in record.series:
             steps, values = record.series[name]
-            last = max(last, int(steps[-1]))
             for step, value in zip(steps.tolist(), values.tolist(), strict=True):
                 if step in plan or step == steps[-1]:
                     out.append((name, value, created_ms + step, step))
     shown = {name for name, *_ in out}
     for name, value in record.summary.items():
         if name not in shown and (floors or not name.startswith("floor/")):
-            out.append((name, value, created_ms + last, last))
+            out.append((name, value, created_ms, 0))
     return out
 
 
@@ -109,9 +112,10 @@ def run_tags(record: RunRecord) -> dict[str, str]:
         "harness.run_id": record.run_id,
         "harness.config_id": record.config_id,
         "harness.verdict": record.verdict,
+        "mlflow.note.content": run_note(record),
     }
     known = record.provenance
-    for key in ("version", "data_sha256", "numerics", "torch", "platform", "device"):
+    for key in ("version", "data_sha256", "numerics", "platform", *KEYS):
         if key in known:
             tags[f"harness.{key}"] = str(known[key])
     if "git_commit" in known:
@@ -124,6 +128,25 @@ def run_tags(record: RunRecord) -> dict[str, str]:
     return tags
 
 
+def run_note(record: RunRecord) -> str:
+    """What a run's page says first, in Markdown."""
+    known = record.summary
+    told = [f"**{record.verdict}**"]
+    for text, names in (
+        ("first loss {:.4f}, expected {:.4f}", ("init/loss_measured", "init/loss_expected")),
+        ("lowest nll/val {:.4f} at step {:.0f}", ("best/nll_val", "best/step")),
+        ("at the end {:.4f}", ("nll/val",)),
+        ("{:.4f} above nll/train", ("gap/nll",)),
+    ):
+        if all(name in known for name in names):
+            told.append(text.format(*(known[name] for name in names)))
+    more = [("harness reproduce", "trains it again and compares every bit")]
+    if record.symbols:
+        more.append(("harness sample", "draws words from it"))
+    commands = "; ".join(f"`{verb} {record.run_id}` {does}" for verb, does in more)
+    return f"{'; '.join(told)}.\n\n{commands}."
+
+
 def source_tags(sweep: SweepManifest) -> dict[str, str]:
     """The code that writes: its version, commit, whether its tree was changed, and the command."""
     here = environment()
@@ -133,6 +156,14 @@ def source_tags(sweep: SweepManifest) -> dict[str, str]:
         tags["mlflow.source.git.commit"] = here["git_commit"]
         tags["harness.git_dirty"] = str(here["git_dirty"]).lower()
     return tags
+
+
+def parent_name(sweep: SweepManifest) -> str:
+    """A sweep's name in lists: the start of its id, and what varies, seeds last."""
+    short = [key.rpartition(".")[0 if key.endswith(".name") else 2] for key in sweep.varying]
+    seeds = [name for name in short if name.endswith("seed")]
+    told = " x ".join([name for name in short if name not in seeds] + seeds)
+    return f"sweep {sweep.sweep_id[:8]}{': ' if told else ''}{told}"[:120]
 
 
 def parent_tags(sweep: SweepManifest) -> dict[str, str]:

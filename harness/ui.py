@@ -17,6 +17,7 @@ from harness.errors import ConfigError, HarnessError
 
 HOST = "127.0.0.1"  # MLflow asks nobody for a password: never a public address
 FIRST_PORT = 5000
+PAGE = "#/experiments?workflowType=machine_learning"  # or MLflow 3 shows its menu for LLM work
 PATIENCE = 120.0  # seconds for the server to answer; it takes about 9
 
 
@@ -57,7 +58,7 @@ def serve(port: int | None = None) -> int:
     )
     try:
         _wait_for(server, f"http://{HOST}:{port}")
-        print(f"MLflow's pages: http://{HOST}:{port} (Ctrl-C ends it)", flush=True)
+        print(f"MLflow's pages: http://{HOST}:{port}/{PAGE} (Ctrl-C ends it)", flush=True)
         return server.wait()
     finally:
         _end(server)

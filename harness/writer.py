@@ -39,7 +39,7 @@ class SweepWriter(ChildWriter):
         if not self.single:
             if self.parent is None:
                 tags = projection.parent_tags(self.sweep) | {"harness.owner": owner()}
-                name = f"sweep {self.sweep.sweep_id[:8]}"
+                name = projection.parent_name(self.sweep)
                 self.parent = store.create(name, self.sweep.created_ms, tags)
                 self._log_parent()
             else:
