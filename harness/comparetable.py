@@ -165,7 +165,7 @@ def _explained(found: Explained, console: Console) -> None:
     for one in found.shares:
         table.add_row(
             one.source, f"{one.share:.1%}", "-" if one.unbiased is None else f"{one.unbiased:.1%}",
-            str(one.df), "-" if one.F is None else f"{one.F:.1f}",
+            str(one.df), "-" if one.f is None else f"{one.f:.1f}",
             "-" if one.p is None else f"{one.p:.2g}",
         )  # fmt: skip
     console.print(table)

@@ -84,12 +84,14 @@ def _mlflow_sweeps(uri: str | None, *, needed: bool) -> list[dict[str, Any]]:
 
 def sweeps_table(sweeps: Sequence[Mapping[str, Any]]) -> Table:
     """Known sweeps as people read them."""
+    from harness.comparetable import short_names
+
     table = _table("sweep", "created", "runs", "what varies", "experiment", "where")
     for one in sweeps:
         when = time.strftime("%Y-%m-%d %H:%M", time.localtime(one["created"]))
         runs, done = one["runs"], one["finished"]
         count = text(runs) if done == runs else f"{text(done)} of {text(runs)}"
-        keys = ", ".join(key.removesuffix(".name") for key in one["varying"]) or "-"
+        keys = ", ".join(short_names(one["varying"]).values()) or "-"
         table.add_row(one["sweep_id"], when, count, keys, one["experiment"] or "-", one["where"])
     return table
 

@@ -136,6 +136,7 @@ def make_table(
         data[key] = column.astype(float).to_numpy()
         if key != "warnings" and column.notna().any():
             metrics.append(str(key))
+    metrics.sort()
     runs = pd.DataFrame({k: _column(v) for k, v in data.items()})
     full: dict[str, Any] = {"floors": _floors(runs, metrics), **meta}
     for key in ("data.name", "data.path", "data.fraction", "data.block_size"):
@@ -207,7 +208,8 @@ def read_curves_parquet(content: bytes) -> pd.DataFrame:
     import pyarrow.parquet as pq
 
     frame: pd.DataFrame = pq.read_table(io.BytesIO(content)).to_pandas()
-    return frame[list(CURVE_COLUMNS)]
+    # categories would sort and group by their order in the file, unlike what a ledger gives
+    return frame[list(CURVE_COLUMNS)].astype({"run_id": "str", "name": "str"})
 
 
 def known_column(table: SweepTable, key: str) -> str:

@@ -27,14 +27,14 @@ class Share:
 
     share: of the sum of squares, 0 to 1; unbiased: omega squared, the share less what chance alone
     gives a factor of as many levels (0 at least). df: degrees of freedom, summed over
-    configurations; F and p against the remainder, None where nothing remains to compare with.
+    configurations; f and p against the remainder, None where nothing remains to compare with.
     """
 
     source: str
     share: float
     unbiased: float | None
     df: int
-    F: float | None
+    f: float | None
     p: float | None
 
 
@@ -130,14 +130,14 @@ def _shares(factors: Sequence[str], squares: Any, dfs: Any) -> tuple[Share, ...]
     df_rest = int(dfs[-1] - dfs[:-1].sum())
     mean_rest = rest / df_rest if df_rest > 0 else None
     out = []
-    for f, factor in enumerate(factors):
-        df, square = int(dfs[f]), float(squares[f])
-        F = p = unbiased = None
+    for place, factor in enumerate(factors):
+        df, square = int(dfs[place]), float(squares[place])
+        f_ratio = p = unbiased = None
         if mean_rest is not None:
             unbiased = max(0.0, (square - df * mean_rest) / (total + mean_rest))
             if mean_rest > 0:
-                F = square / df / mean_rest
-                p = float(fdtrc(df, df_rest, F))
-        out.append(Share(factor, square / total, unbiased, df, F, p))
+                f_ratio = square / df / mean_rest
+                p = float(fdtrc(df, df_rest, f_ratio))
+        out.append(Share(factor, square / total, unbiased, df, f_ratio, p))
     out.append(Share("together (interaction)", rest / total, None, df_rest, None, None))
     return tuple(out)

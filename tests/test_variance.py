@@ -49,8 +49,8 @@ def test_against_least_squares_and_the_f_distribution():
     one = got.shares[0]
     assert one.share == pytest.approx(square / total)
     df_rest = 24 - 1 - 2 - 3
-    assert one.F == pytest.approx(square / 2 / (full / df_rest))
-    assert one.p == pytest.approx(stats.f.sf(one.F, 2, df_rest))
+    assert one.f == pytest.approx(square / 2 / (full / df_rest))
+    assert one.p == pytest.approx(stats.f.sf(one.f, 2, df_rest))
     assert one.unbiased == pytest.approx((square - 2 * full / df_rest) / (total + full / df_rest))
 
 

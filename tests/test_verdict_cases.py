@@ -1,0 +1,72 @@
+"""Verdicts and remarks on runs that are known to overfit, underfit, diverge or memorise."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from harness import Data, Loss, Model, Optim, Reg, RunConfig, Train, load_data, train
+
+
+def case(**more):
+    """A wide network on a twentieth of the names, trained on after it has learned them."""
+    given = {
+        "data": Data(fraction=0.05), "model": Model(hidden=(100,)),
+        "train": Train(steps=1500, eval_every=100), "optim": Optim(lr=0.2, schedule="constant"),
+    }  # fmt: skip
+    return RunConfig(**given | more)
+
+
+@pytest.mark.slow
+def test_constructed_cases_get_the_verdict_they_were_made_for():
+    wide, held, blown = train(
+        [
+            case(),
+            case(reg=Reg(name="l2", strength=300.0)),
+            case(optim=Optim(lr=1e6, schedule="constant")),
+        ]
+    )
+    assert wide.verdict == "overfit"
+    assert wide.summary["overfit/onset_step"] == wide.summary["best/step"] < 1500
+    assert wide.summary["gap/nll"] > 0.5 and wide.summary["overfit/excess"] > 0.05
+    assert held.verdict == "underfit" and held.summary["gap/nll"] < 0.1
+    assert blown.verdict == "diverged" and any("diverged at step" in w for w in blown.warnings)
+
+
+@pytest.mark.slow
+def test_early_stopping_ends_where_patience_does():
+    """Same run, stopped after 3 evaluations without a better validation loss."""
+    whole, stopped = train(
+        [case(), case(train=Train(steps=1500, eval_every=100, early_stopping=3))]
+    )
+    best = whole.summary["best/step"]
+    assert stopped.summary["best/step"] == best
+    assert int(stopped.series["nll/val"][0][-1]) == best + 300
+    assert whole.series["nll/val"][1][: len(stopped.series["nll/val"][1])].tolist() == (
+        stopped.series["nll/val"][1].tolist()
+    )
+
+
+@pytest.mark.slow
+def test_memorising_a_known_source_is_certified_and_learning_it_is_not():
+    data = Data(name="markov", words=200)
+    learned, memorised = train(
+        [
+            case(data=data, train=Train(steps=1, eval_every=1)),
+            case(data=data, train=Train(steps=3000, eval_every=1000)),
+        ]
+    )
+    oracle, n = load_data(data).oracle["nll_train"], load_data(data).train.n
+    evidence = memorised.summary["memorised/evidence"]
+    assert evidence == pytest.approx(n * (oracle - memorised.summary["nll/train"]))
+    assert evidence > 10 and any("certified memorisation" in w for w in memorised.warnings)
+    assert learned.summary["memorised/evidence"] < 0
+    assert not any("memorisation" in w for w in learned.warnings)
+
+
+def test_floors_and_perplexities_stand_in_every_record():
+    [record] = train([case(train=Train(steps=2), loss=Loss(name="bce"))])
+    got = record.summary
+    assert got["floor/context"] < got["floor/bigram"] < got["floor/unigram"] < math.log(27)
+    assert math.log(got["perplexity/val"]) == pytest.approx(got["nll/val"])
