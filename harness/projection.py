@@ -244,7 +244,9 @@ def runs_parquet(rows: Sequence[Mapping[str, Any]], settings: Iterable[str]) -> 
     columns: dict[str, list[Any]] = {}
     for i, row in enumerate(rows):
         for key, value in row.items():
-            columns.setdefault(key, [None] * len(rows))[i] = value
+            if key not in columns:
+                columns[key] = [None] * len(rows)
+            columns[key][i] = value
     arrays, coded = {}, []
     for key, values in columns.items():
         kinds = {type(v) for v in values if v is not None}
