@@ -117,18 +117,25 @@ def new_single(
 
 
 def run_names(runs: Mapping[str, RunConfig]) -> dict[str, str]:
-    """Run id -> what varies, such as "loss=mse weight_scale=0.3 seed=1"; the id where nothing does.
+    """Run id -> what varies, such as "mse weight_scale=0.3 seed=1"; the id where nothing does.
 
-    A key is shortened to its last part where no other varying key ends alike.
+    What is chosen by name comes first, by its name alone: columns of run names are narrow. A key is
+    shortened to its last part where no other varying key ends alike.
     """
-    keys = varying(runs.values())
+    keys = sorted(varying(runs.values()), key=lambda key: not key.endswith(".name"))
     last = [_short(key) for key in keys]
     label = {k: s if last.count(s) == 1 else k for k, s in zip(keys, last, strict=True)}
     out = {}
     for run_id, config in runs.items():
         flat = config.flat()
-        out[run_id] = " ".join(f"{label[k]}={_value(flat[k])}" for k in keys)[:240] or run_id
+        parts = [_part(k, label[k], _value(flat[k])) for k in keys]
+        out[run_id] = " ".join(parts)[:240] or run_id
     return out
+
+
+def _part(key: str, label: str, value: str) -> str:
+    alone = key.endswith(".name") and value != "none"
+    return value if alone else f"{label}={value}"
 
 
 def _short(key: str) -> str:

@@ -15,6 +15,7 @@ import pytest
 import torch
 
 from harness import durable
+from harness.config import Loss, Reg, RunConfig
 from harness.durable import LedgerBusyError, LedgerError, LedgerWarning, seal, unseal
 from harness.errors import ConfigError
 from harness.ledger import Ledger
@@ -458,6 +459,11 @@ def test_a_table_has_finished_and_failed_runs_in_order(ledger):
 def test_names_say_only_what_varies():
     runs = {r.run_id: r.config for r in (made_record(0), made_record(0, scale=0.3))}
     assert list(run_names(runs).values()) == ["weight_scale=1", "weight_scale=0.3"]
+    pair = {
+        name: RunConfig(loss=Loss(name=name), reg=Reg(name=reg, strength=strength))
+        for name, reg, strength in (("mse", "none", 0.0), ("brier", "l2", 0.5))
+    }
+    assert list(run_names(pair).values()) == ["mse reg=none strength=0", "brier l2 strength=0.5"]
     one = made_config()
     assert run_names({one.run_id(SHA): one}) == {one.run_id(SHA): one.run_id(SHA)}
 
