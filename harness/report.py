@@ -77,7 +77,7 @@ def build(table: SweepTable) -> str:
         failed=tables.failed(swept),
         floors=[(n, floors[n], FLOOR_WORDS[n]) for n in FLOOR_WORDS if n in floors],
         data=tables.data(swept), machine=tables.machine(table.meta), settings=tables.shared(swept),
-        overrides=[str(o) for o in table.meta.get("overrides") or ()],
+        overrides=[tables.without_folder(str(o)) for o in table.meta.get("overrides") or ()],
     )  # fmt: skip
 
 

@@ -14,6 +14,7 @@ from harness.advice import GOOD, WRONG, Z_LIMIT
 from harness.config import RunConfig, field_rules
 from harness.errors import HarnessError
 from harness.figures.style import number
+from harness.mlstore import redacted
 from harness.saved import overrides_of
 from harness.swept import Swept, config_of, text
 
@@ -65,7 +66,15 @@ def _train_command(row: Mapping[str, Any]) -> str:
         return ""
     rules = field_rules()
     words = [word for word in words if rules[word.partition("=")[0]]["numeric"]]
-    return " ".join(["harness train", *map(shlex.quote, words)])
+    return " ".join(["harness train", *map(shlex.quote, map(without_folder, words))])
+
+
+def without_folder(override: str) -> str:
+    """An override as it may leave this machine: of data.path the file's name alone."""
+    key, _, value = override.partition("=")
+    if key != "data.path":
+        return override
+    return f"{key}={Path(value.strip(chr(34) + chr(39))).name}"
 
 
 def verdicts(swept: Swept) -> dict[str, Any]:
@@ -149,9 +158,11 @@ def data(swept: Swept) -> list[tuple[str, str]]:
 def machine(meta: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Where the runs were trained and read from."""
     known = dict(meta.get("environment") or {})
+    source = str(meta.get("source") or "-")
+    source = "MLflow on SQLite" if source.startswith("sqlite:") else redacted(source)
     out = [
         ("sweep", str(meta.get("sweep_id") or "-")),
-        ("read from", str(meta.get("source") or "-")),
+        ("read from", source),
     ]
     return out + [
         (str(k), str(v)) for k, v in known.items() if k != "data_sha256" and v is not None
@@ -163,6 +174,8 @@ def shared(swept: Swept) -> list[tuple[str, str]]:
     default = RunConfig().flat()
     out = []
     for name in swept.table.settings:
+        if name == "data.path":
+            continue  # stands under Data, without its folder
         values = {text(v) for v in swept.table.runs[name]}
         if (
             len(values) == 1

@@ -71,7 +71,7 @@ class Swept:
     def __init__(self, table: SweepTable) -> None:
         self.table, self.meta = table, table.meta
         every = table.runs
-        ended = every["status"].map(lambda s: s in (None, "FINISHED"))
+        ended = np.array([status in (None, "FINISHED") for status in every["status"]], bool)
         self.runs: Any = every[ended].reset_index(drop=True)
         self.failed: Any = every[~ended].reset_index(drop=True)
         self.runs["config"] = self._configs()
@@ -153,7 +153,8 @@ class Swept:
         """
         mask = np.ones(len(self.runs), bool) if within is None else np.asarray(within)
         best = next((row["at"][0] for _, row in self.ranked.iterrows() if mask[row["at"][0]]), None)
-        others = [key for name, key in self.keys.items() if name not in free]
+        freed = [self.keys[name] for name in free if name in self.keys]
+        others = [key for key in self.keys.values() if not any(follows(key, f) for f in freed)]
         if best is None:
             return mask, {}
         kept = mask.copy()
@@ -171,19 +172,26 @@ class Swept:
         """A metric at level `high` minus at level `low`, run against run with all else equal."""
         if metric not in self.runs:
             return np.zeros(0)
-        others = [key.codes for other, key in self.keys.items() if other != name]
+        mine = self.keys[name]
+        others = [key.codes for key in self.keys.values() if not follows(key, mine)]
         seeds = [pd.factorize(self.runs[s].map(repr))[0] for s in SEEDS if s in self.table.varying]
         rest = list(zip(*others, *seeds, strict=True)) or [()] * len(self.runs)
         values = self.runs[metric].astype(float).to_numpy()
         sides: list[dict[Any, float]] = []
         for level in (low, high):
-            at = np.flatnonzero(self.keys[name].codes == level)
+            at = np.flatnonzero(mine.codes == level)
             sides.append({rest[i]: values[i] for i in at if math.isfinite(values[i])})
         return np.array([sides[1][r] - sides[0][r] for r in sides[0] if r in sides[1]])
 
     def settings_of(self, place: int) -> dict[str, Any]:
         """The varying settings of one finished run, seeds left out."""
         return {name: self.runs.at[place, name] for name in self.keys}
+
+
+def follows(key: Key, other: Key) -> bool:
+    """Whether one key's level is settled by another's: itself, or reg.name beside reg.strength."""
+    pairs = set(zip(other.codes.tolist(), key.codes.tolist(), strict=True))
+    return len(pairs) == len(set(other.codes.tolist()))
 
 
 def key_of(name: str, column: Sequence[Any]) -> Key:
@@ -213,7 +221,7 @@ def _number(value: Any) -> float:
 def _binned(name: str, values: Floats) -> Key:
     edges = np.unique(np.quantile(values, np.linspace(0, 1, BINS + 1)))
     codes = np.clip(np.searchsorted(edges, values, side="right") - 1, 0, len(edges) - 2)
-    labels = tuple(f"{a:.3g} to {b:.3g}" for a, b in pairwise(edges))
+    labels = tuple(f"{a:.2g}–{b:.2g}" for a, b in pairwise(edges))
     middle = tuple(float(np.median(values[codes == i])) for i in range(len(labels)))
     return Key(name=name, values=middle, labels=labels, codes=codes, numeric=True, binned=True)
 

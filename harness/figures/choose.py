@@ -61,6 +61,18 @@ def floor_lines(axes: Axes, floors: Mapping[str, float]) -> list[tuple[float, st
     return ends
 
 
-def held_words(held: Mapping[str, str]) -> str:
-    """What a figure holds fixed, in words for its caption."""
-    return ", ".join(f"`{name}={value}`" for name, value in held.items())
+def held_sentence(held: Mapping[str, Mapping[str, str]]) -> str:
+    """What each panel (by its loss) holds fixed, as a sentence for the caption; "" for nothing."""
+    words = {
+        loss: ", ".join(f"`{name}={value}`" for name, value in fixed.items())
+        for loss, fixed in held.items()
+    }
+    if not any(words.values()):
+        return ""
+    if len(set(words.values())) == 1:
+        return f" Held: {next(iter(words.values()))}, as in the best configuration."
+    same: dict[str, list[str]] = {}
+    for loss, fixed in words.items():
+        same.setdefault(fixed or "nothing", []).append(loss)
+    parts = "; ".join(f"{', '.join(losses)}: {fixed}" for fixed, losses in same.items())
+    return f" Held, as in the best configuration of each loss: {parts}."

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from harness.figures import style
-from harness.figures.choose import facets, floor_lines, held_words, unit
+from harness.figures.choose import facets, floor_lines, held_sentence, unit
 
 if TYPE_CHECKING:
     from harness.swept import Key, Swept
@@ -26,26 +26,21 @@ def path_figure(swept: Swept, floors: Mapping[str, float]) -> style.Figure | Non
     key = swept.keys.get(STRENGTH)
     if key is None or not any(len(swept.known(metric)) for metric, *_ in SPLITS):
         return None
-    panels, told = [], []
+    panels, caught = [], {}
     with style.draw():
-        for place, (label, heading, mask) in enumerate(facets(swept, [STRENGTH])):
+        for place, (loss, heading, mask) in enumerate(facets(swept, [STRENGTH])):
             kept, held = swept.hold_best([STRENGTH, "loss.name"], mask)
             kept &= (swept.runs["verdict"] != "diverged").to_numpy()
-            if kept.any():
-                panels.append(_panel(swept, key, kept, floors, heading, f"r{place}-", label))
-                told.append((label, held_words(held)))
+            if any(swept.runs[m][kept].notna().any() for m, *_ in SPLITS if m in swept.runs):
+                panels.append(_panel(swept, key, kept, floors, heading, f"r{place}-", loss))
+                caught[loss] = held
     if not panels:
         return None
-    words = [f"{label + ': ' if label else ''}{held}" for label, held in told if held]
-    fixed = f" Held, as in the best configuration: {'; '.join(words)}." if words else ""
-    same = {held for _, held in told}
-    if len(same) == 1 and (only := same.pop()):
-        fixed = f" Held, as in the best configuration: {only}."
     return style.Figure(
         name="regularization-path", title="The regularization path",
         caption="Cross-entropy of softmax(logits) at the end of training, and below it the size of "
         f"the weights that the penalty holds back, over `{STRENGTH}`; mean over seeds, bars ± 1 sd."
-        f"{fixed}",
+        f"{held_sentence(caught)}",
         panels=panels,
         note="Size of the weights: the penalty divided by its strength, which a strength of 0 does "
         "not reveal.",

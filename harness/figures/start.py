@@ -245,7 +245,7 @@ def plot_initial_loss(
             loss = dataclasses.replace(run.loss, name=name)
             one = dataclasses.replace(run, loss=loss, reg=Reg())
             expected = expected_over(one, SCALE, scales, data)
-            uniform = expected_initial_loss(one, data).uniform
+            uniform = expected_initial_loss(one, data).uniform or float("nan")
             axes = figure.add_subplot(rows, columns, place + 1)
             _draw_one(axes, np.array(scales), np.array(expected), uniform, name, dots)
         style.save(figure, path)

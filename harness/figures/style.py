@@ -104,7 +104,8 @@ def panel(figure: Canvas, *, title: str, alt: str, prefix: str) -> Panel:
 def inline(figure: Canvas, *, prefix: str) -> str:
     """The figure as SVG for a page: no ids but needed ones (prefixed), colours as variables."""
     out = io.StringIO()
-    figure.savefig(out, format="svg", metadata={"Date": None, "Creator": None})
+    with draw():  # text stays text, whoever calls
+        figure.savefig(out, format="svg", metadata={"Date": None, "Creator": None})
     svg = out.getvalue()
     svg = svg[svg.index("<svg") :]
     svg = re.sub(r"<metadata>.*?</metadata>|<!--.*?-->", "", svg, flags=re.DOTALL)
