@@ -7,6 +7,7 @@ know, or that it knows and the record lacks, are refused (see saved.check_whole)
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -53,7 +54,7 @@ def find_claim(run: str, *, ledger: Ledger, uri: str | None = None) -> Claim:
     uri as tracking.uri; MLflow is asked where the ledger has no such run, and for its own ids.
     ConfigError where nothing or too much answers to the name.
     """
-    if run.endswith((".yaml", ".yml")) or "/" in run or Path(run).is_file():
+    if run.endswith((".yaml", ".yml")) or "/" in run or os.path.isfile(run):  # noqa: PTH113
         return _of_file(Path(run), ledger, uri)
     if len(run) != MLFLOW_DIGITS and any(run and one.startswith(run) for one in ledger.run_ids()):
         return of_ledger(ledger, ledger.find_run(run))
