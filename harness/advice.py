@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from harness.logits import LogitLaw
+from harness.quadrature import Array
 from harness.registry import expectation
 
 if TYPE_CHECKING:
@@ -144,7 +145,7 @@ def smart_start(loss: Loss, facts: Facts) -> SmartStart | None:
     )
 
 
-def hinge_levels(p: np.ndarray) -> float:  # type: ignore[type-arg]
+def hinge_levels(p: Array) -> float:
     """Lowest E sum_j max(0, 1 + b_j - b_y) over constant logits b, targets drawn with shares p.
 
     The minimum lies at whole numbers that rise with p. With n_l symbols at level l or above and
@@ -157,7 +158,7 @@ def hinge_levels(p: np.ndarray) -> float:  # type: ignore[type-arg]
     return float(best[-1] - 1)
 
 
-def _entropy(p: np.ndarray) -> float:  # type: ignore[type-arg]
+def _entropy(p: Array) -> float:
     kept = p[p > 0]
     return -float(kept @ np.log(kept))
 

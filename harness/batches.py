@@ -15,8 +15,8 @@ from torch import Tensor
 
 from harness.config import RunConfig
 from harness.dataset import Dataset
-from harness.layers import Network
-from harness.passes import ROWS, padded
+from harness.layers import Network, padded
+from harness.passes import ROWS
 from harness.randomness import stream
 
 BLOCK = 128  # steps a stream; part of the numerics
@@ -68,7 +68,8 @@ class Batches:
 
     def load(self, step: int) -> tuple[Tensor, Tensor]:
         """(inputs, targets) of one step: codes offset by k * V (K, B_, T), or dense (K, B_, I);
-        targets (K, B_). Padded rows hold zeros."""
+        targets (K, B_). Padded rows hold zeros.
+        """
         block, place = divmod(step, BLOCK)
         if block != self.block:
             self._draw(block)

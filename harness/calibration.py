@@ -34,8 +34,8 @@ Ints = NDArray[np.int64]
 LINKS = ("softmax", "clip", "sigmoid")
 LINKS_FOR = {"mse": ("softmax", "clip"), "squared_error": ("softmax", "clip"),
              "bce": ("softmax", "sigmoid")}  # fmt: skip
-EPS = 0.005  # least estimate of a probability; from .003 to .01 raw squared error on names gives the
-# same NLL to .01 nats, at .001 and .03 it is .02 and .05 worse
+EPS = 0.005  # least estimate of a probability; from .003 to .01 raw squared error on names gives
+# the same NLL to .01 nats, at .001 and .03 it is .02 and .05 worse
 T_LOW, T_HIGH = 1e-3, 1e3  # a fit at such a bound means that the outputs say nothing
 TOLERANCE = 1e-7  # of log T
 NOT_LOG_PROBABILITIES = ("mse", "bce", "hinge", "crammer_singer")  # judged after calibration

@@ -17,8 +17,17 @@ from typing import Any
 from harness.errors import ConfigError, nearest, shown
 from harness.knobs import check, knob
 from harness.registry import (
-    ACTIVATIONS, BIASES, BINARY_SOURCES, LOSSES, OPTIMIZERS, OUTPUT_BIASES, REGULARIZERS,
-    SCHEDULES, SCHEMES, SCOPES, SOURCES,
+    ACTIVATIONS,
+    BIASES,
+    BINARY_SOURCES,
+    LOSSES,
+    OPTIMIZERS,
+    OUTPUT_BIASES,
+    REGULARIZERS,
+    SCHEDULES,
+    SCHEMES,
+    SCOPES,
+    SOURCES,
 )  # fmt: skip
 
 NUMERICS = 1  # raise when the engine's arithmetic changes, so that old and new runs never merge
@@ -169,7 +178,7 @@ class Optim:
 
 @dataclass(frozen=True, kw_only=True)
 class Train:
-    """For how long, on how many examples at a time, and how often the whole splits are looked at."""
+    """For how long, on how many examples at a time, and how often whole splits are looked at."""
 
     steps: int = knob(2000, low=0, high=100_000_000, stacks=False)
     batch_size: int = knob(32, low=1, high=1_000_000, unit="examples", stacks=False)

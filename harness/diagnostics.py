@@ -31,7 +31,7 @@ def saturated(kind: str, h: Tensor, pre: Tensor) -> Tensor | None:
 
 
 def at_start(evaluator: Evaluator, split: str = "train") -> list[dict[str, float]]:
-    """Per run: init/saturated/<layer>, init/dead/<layer> and act/std/<layer>, exact over a split."""
+    """Per run: init/saturated, init/dead and init/act_std of every hidden layer, over a split."""
     net, pairs = evaluator.net, evaluator.set.splits[split]
     names = net.layer_names[:-1]
     out: list[dict[str, float]] = [{} for _ in range(net.K)]

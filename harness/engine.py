@@ -37,7 +37,7 @@ CHECK_STEPS = 16  # how often a chunk asks whether to stop or to save
 DIVERGED_NATS = 100.0  # train nll above this, and above ten times its start, counts as diverged
 
 
-class Interrupted(Exception):
+class Interrupted(Exception):  # noqa: N818  no error: somebody asked for it
     """Training was asked to stop; every run's state stands in the last checkpoint handed out."""
 
 
@@ -263,17 +263,15 @@ class Chunk:
                 self.net.load(k, weights)
         last = Evaluator(self.net, self.runs, self.data, ("train", "val", "test"))
         found = last.evaluate()
-        records = []
-        for k in range(self.K):
-            records.append(
-                finish(
-                    self.given[k], self.data, series=self.series[k], start=self.summary[k], words=self.words[k],
-                    last=found[k], diverged_step=self.diverged[k], weights=self.net.weights(k),
-                    device=str(self.device), started=self.started, seconds=self.seconds / self.K,
-                    logits=last.z_KCV[k], pairs=last.set.splits,
-                )
-            )  # fmt: skip
-        return records
+        return [
+            finish(
+                self.given[k], self.data, series=self.series[k], start=self.summary[k],
+                words=self.words[k], last=found[k], diverged_step=self.diverged[k],
+                weights=self.net.weights(k), device=str(self.device), started=self.started,
+                seconds=self.seconds / self.K, logits=last.z_KCV[k], pairs=last.set.splits,
+            )
+            for k in range(self.K)
+        ]  # fmt: skip
 
 
 def train(

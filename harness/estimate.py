@@ -99,7 +99,8 @@ def _numbers(theory: InitialLoss) -> str:
     if theory.expected is not None and theory.uniform:
         ratio = theory.expected / theory.uniform
     cells = (
-        (theory.uniform, 9), (theory.expected, 9), (theory.sd, 8), (ratio, 9), (theory.logit_std, 9),
+        (theory.uniform, 9), (theory.expected, 9), (theory.sd, 8), (ratio, 9),
+        (theory.logit_std, 9),
     )  # fmt: skip
     return " ".join(f"{'-' if v is None else f'{v:.4g}':>{width}}" for v, width in cells)
 

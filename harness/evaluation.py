@@ -7,6 +7,7 @@ run's numbers can depend on its neighbours. Sums over a split are taken in float
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -16,8 +17,8 @@ from torch import Tensor
 
 from harness.config import RunConfig
 from harness.dataset import Dataset, Split
-from harness.layers import Network, padded
 from harness.heads import loss_values
+from harness.layers import Network, padded
 from harness.passes import ROWS, Pass
 
 TILE = 256  # rows a forward: small enough that activations stay in the cache
@@ -44,7 +45,7 @@ class EvaluationSet:
         if self.binary:
             inputs = np.concatenate([s.x for s in splits])
             starts = np.cumsum([0, *[s.n for s in splits]])
-            rows = [np.arange(a, b) for a, b in zip(starts, starts[1:])]  # noqa: B905
+            rows = [np.arange(a, b) for a, b in itertools.pairwise(starts)]
         else:
             stacked = np.concatenate([s.contexts_CT for s in splits])
             inputs, index = np.unique(stacked, axis=0, return_inverse=True)
@@ -119,7 +120,7 @@ class Evaluator:
 def class_metrics(
     z_CV: Tensor, splits: Mapping[str, SplitPairs], run: RunConfig
 ) -> dict[str, float]:
-    """loss/S and nll/S for each split S; for splits other than train also accuracy, top3, brier, ece.
+    """loss/S and nll/S of each split S; for others than train also accuracy, top3, brier, ece.
 
     Nats per character for nll. Ties are split evenly: where m symbols share the best logit and the
     target is one of them, it counts 1/m. Brier is summed over classes; ECE has 15 equal bins.

@@ -6,6 +6,7 @@ Axes: K runs, B examples, V vocabulary.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -36,7 +37,7 @@ class LossHeads:
 
     def __init__(self, runs: Sequence[RunConfig], V: int, batch: Pass) -> None:
         self.batch = batch
-        like = {"dtype": batch.z_KBV.dtype, "device": batch.z_KBV.device}
+        like: dict[str, Any] = {"dtype": batch.z_KBV.dtype, "device": batch.z_KBV.device}
         z, d = batch.z_KBV[:, :, :V], batch.d_KBV[:, :, :V]
         self.parts: list[Callable[[Tensor], None]] = []
         start = 0
@@ -84,6 +85,7 @@ def _head(
         with torch.enable_grad():
             leaf = z.detach().clone().requires_grad_()
             value(leaf, target_KB[runs], smoothing_K, summed).sum().backward()
+        assert leaf.grad is not None
         d.copy_(leaf.grad)
 
     return by_autograd

@@ -70,7 +70,7 @@ def check(prefix: str, settings: Any) -> None:
 
     Whole floats become ints where an int is asked for, ints become floats, lists become tuples.
     """
-    kinds = _kinds(type(settings))
+    kinds = _kinds(type(settings))  # type: ignore[arg-type]  # mypy takes a type for unhashable
     for field in dataclasses.fields(settings):
         if not field.metadata:
             continue

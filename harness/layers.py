@@ -10,6 +10,7 @@ gradients and stay zero.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -73,7 +74,7 @@ class BatchNorm:
 
     def __init__(self, K: int, width: int, dtype: torch.dtype, device: torch.device) -> None:
         wide = padded(width, 8)
-        like = {"dtype": dtype, "device": device}
+        like: dict[str, Any] = {"dtype": dtype, "device": device}
         self.gamma = torch.zeros(K, wide, **like)
         self.beta = torch.zeros(K, wide, **like)
         self.gamma_grad, self.beta_grad = torch.zeros_like(self.gamma), torch.zeros_like(self.beta)

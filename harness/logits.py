@@ -14,9 +14,10 @@ import dataclasses
 import math
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy import special
 
 from harness.quadrature import EULER_GAMMA, Array, cdf, normal_nodes, pdf, uniform_nodes
@@ -39,7 +40,7 @@ class LogitLaw:
         return cls(float(std), (0.0,) * V, half_width)
 
     @property
-    def V(self) -> int:  # noqa: N802
+    def V(self) -> int:
         """Number of logits."""
         return len(self.mean)
 
@@ -115,8 +116,8 @@ class Tables:
     law: LogitLaw  # simplified
     u: Array
     means: Array  # (G,)
-    count: Array  # (G,) classes in each group
-    group: Array  # (V,) the group of each class
+    count: NDArray[np.integer[Any]]  # (G,) classes in each group
+    group: NDArray[np.integer[Any]]  # (V,) the group of each class
     phi: Array  # (G, U)
     log_all: Array  # (U,) log prod_v phi
 
@@ -138,7 +139,7 @@ def tables(law: LogitLaw) -> Tables:
     step = max(0.3 * math.hypot(1, 0.25 * s), c / 500)
     u = -np.linspace(low, high, int((high - low) / step) + 2)[::-1]
     phi = _integrate(law, u, means, 0)
-    log_all = count @ np.log(np.maximum(phi, 1e-300))
+    log_all: Array = count.astype(np.float64) @ np.log(np.maximum(phi, 1e-300))
     return Tables(law, u, means, count, group, phi, log_all)
 
 

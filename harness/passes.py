@@ -5,6 +5,8 @@ Axes as in layers.py: K runs, B batch rows (padded to 32), T context, I fan-in, 
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
@@ -21,7 +23,7 @@ class Pass:
 
     def __init__(self, net: Network, rows: int, block_size: int, *, backward: bool) -> None:
         self.net, self.rows, self.rows_ = net, rows, padded(rows, ROWS)
-        like = {"dtype": net.dtype, "device": net.device}
+        like: dict[str, Any] = {"dtype": net.dtype, "device": net.device}
         K, R = net.K, self.rows_
         first, last = net.layers[0], net.layers[-1]
         self.x_KBI = torch.zeros(K, R, first.weight.shape[1], **like)

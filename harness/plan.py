@@ -5,6 +5,7 @@ Neither grouping nor chunk size changes a number; tests hold that.
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 
@@ -68,5 +69,5 @@ def chunks(
         cuts = [round(i * len(places) / count) for i in range(count + 1)]
         if isinstance(runs[places[0]].engine.chunk, int):
             cuts = [min(i * most, len(places)) for i in range(count + 1)]
-        out += [places[a:b] for a, b in zip(cuts, cuts[1:], strict=False) if b > a]
+        out += [places[a:b] for a, b in itertools.pairwise(cuts) if b > a]
     return out

@@ -18,7 +18,7 @@ import dataclasses
 import math
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -61,8 +61,8 @@ class Pairs:
     """Pairs of examples (M,): weight, summing to 1; their indices; positions that agree."""
 
     weight: Array
-    left: Array
-    right: Array
+    left: NDArray[np.integer[Any]]
+    right: NDArray[np.integer[Any]]
     level: NDArray[np.int64]
 
 

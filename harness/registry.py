@@ -17,7 +17,7 @@ def resolve(path: str | Callable[..., Any]) -> Callable[..., Any]:
     if callable(path):
         return path
     module, _, name = path.partition(":")
-    return getattr(importlib.import_module(module), name)  # type: ignore[no-any-return]
+    return getattr(importlib.import_module(module), name)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,7 +36,7 @@ class LossEntry:
     kind: str = "classes"  # or "binary": one logit, labels -1 and +1
     smoothing: bool = False  # label smoothing has a meaning
     per_class: bool = False  # `reduction` mean|sum over classes has a meaning
-    multiplier: Callable[[int, bool], float] = lambda V, summed: 1.0
+    multiplier: Callable[[int, bool], float] = lambda _V, _summed: 1.0
     # ^ gradient matching: times this, every loss has cross-entropy's gradient at equal logits
     doc: str = ""
 
@@ -95,7 +95,7 @@ LOSSES: dict[str, LossEntry] = {
         value="harness.losses:crammer_singer",
         gradient="harness.losses:crammer_singer_gradient",
         expected="harness.initial_loss:expected_crammer_singer",
-        multiplier=lambda V, summed: (V - 1) / V,
+        multiplier=lambda V, _summed: (V - 1) / V,
         doc="hinge of the strongest rival alone, margin 1",
     ),
     "squared_error": LossEntry(
@@ -110,7 +110,7 @@ LOSSES: dict[str, LossEntry] = {
         gradient="harness.binary_losses:binary_cross_entropy_gradient",
         expected="harness.initial_loss:expected_binary_cross_entropy",
         kind="binary",
-        multiplier=lambda V, summed: 4.0,
+        multiplier=lambda _V, _summed: 4.0,
         doc="log(1 + exp(-y z))",
     ),
     "max_margin": LossEntry(
@@ -118,7 +118,7 @@ LOSSES: dict[str, LossEntry] = {
         gradient="harness.binary_losses:max_margin_gradient",
         expected="harness.initial_loss:expected_max_margin",
         kind="binary",
-        multiplier=lambda V, summed: 2.0,
+        multiplier=lambda _V, _summed: 2.0,
         doc="max(0, 1 - y z)",
     ),
 }

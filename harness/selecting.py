@@ -43,7 +43,7 @@ Given = str | Sequence[str] | Mapping[str, Any]
 
 
 def conditions(table: SweepTable, given: Given) -> list[Condition]:
-    """ "loss=mse,weight_scale<1", a list of such, or {key: value}; ConfigError if senseless."""
+    """Conditions: `loss=mse,weight_scale<1`, a list of such, or {key: value}; ConfigError if wrong."""
     if isinstance(given, Mapping):
         return [Condition(known_column(table, k), "=", v) for k, v in given.items()]
     texts = [given] if isinstance(given, str) else given

@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping
 from functools import lru_cache
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -40,12 +41,10 @@ def start_summary(
         zeros = torch.zeros(len(targets), data.V, dtype=torch.float64)
         uniform = float(loss_values(run.loss, zeros, targets).mean())
     out = {"init/loss_uniform": uniform}
-    for name, value in (
-        ("init/loss_expected", theory.expected),
-        ("init/logit_std_expected", theory.logit_std),
-    ):
-        if value is not None and math.isfinite(value):
-            out[name] = value
+    if theory.expected is not None:
+        out["init/loss_expected"] = theory.expected
+    if math.isfinite(theory.logit_std):
+        out["init/logit_std_expected"] = theory.logit_std
     z, text = verdict(measured.get("init/loss_measured", math.nan), theory)
     if z is not None:
         out["init/loss_z"] = z
@@ -105,9 +104,9 @@ def finish(
     lows = _floors(data)
     fair = {} if diverged_step is not None else calibrated(run.loss.name, data, logits, pairs)
     summary |= lows | fair | end_summary(data, last, pairs["train"].n)
-    curves = {n: (s, v) for n, (s, v) in series.items()}
+    curves = {n: (np.asarray(s, np.int64), np.asarray(v)) for n, (s, v) in series.items()}
     label, judged = judge(
-        curves,  # type: ignore[arg-type]
+        curves,
         unigram=lows.get("floor/unigram"),
         context_floor=lows.get("floor/context"),
         diverged_step=diverged_step,
@@ -129,7 +128,7 @@ def finish(
         config=run,
         run_id=run.run_id(data.sha256, device),
         config_id=run.config_id(data.sha256, device),
-        series=curves,  # type: ignore[arg-type]
+        series=curves,
         summary=summary,
         verdict=label,
         weights=weights,

@@ -64,8 +64,8 @@ class Updater:
         ratio = [(r.optim.embed_lr or r.optim.lr) / r.optim.lr for r in self.runs]
         self.embed_ratio = None
         if any(r != 1.0 for r in ratio):
-            like = {"dtype": net.dtype, "device": net.device}
-            self.embed_ratio = torch.tensor(ratio, **like)[:, None, None]
+            ratio_K = torch.tensor(ratio, dtype=net.dtype, device=net.device)
+            self.embed_ratio = ratio_K[:, None, None]
 
     def _column(self, of: Callable[[RunConfig], float | None]) -> Tensor:
         values = [of(run) for run in self.runs]
@@ -93,7 +93,7 @@ class Updater:
         return self.net.real(name, self.params[name])[0].numel()
 
     def penalty(self, k: int) -> float:
-        """The penalty term of run k's objective at its present weights (not weight decay), float64."""
+        """The penalty in run k's objective at its present weights, float64; not weight decay."""
         total = 0.0
         for kind in ("l2", "l2_sum", "l1"):
             for name, strength_K in self.penalties[kind].items():
@@ -144,7 +144,7 @@ class Updater:
         """Add penalty gradients, or take the same step on the parameters themselves (plain SGD)."""
         rate_K = self.rate(name)
         weight_decay = self.penalties["weight_decay"].get(name)
-        square_K = 0.0
+        square_K: Tensor | float = 0.0
         if name in self.penalties["l2"]:
             square_K = self.penalties["l2"][name] * (2.0 / self._numel(name))
         if name in self.penalties["l2_sum"]:

@@ -1,6 +1,6 @@
-"""From the newest sweep in this folder's store to results.csv, figure.svg and the predictions' marks.
+"""From the newest sweep in this folder's store to results.csv, figure.svg and marks.
 
-    python experiments/2026-11-initial-loss/analyse.py [SWEEP]
+python experiments/2026-11-initial-loss/analyse.py [SWEEP]
 """
 
 from __future__ import annotations
@@ -41,23 +41,24 @@ def marks(rows: pd.DataFrame, table: SweepTable) -> list[str]:
     """What the numbers say to each prediction of README.md."""
     z = table.runs["init/loss_z"].dropna().abs()
     at = rows.set_index(KEYS)
-    out = [f"1. |z| < 4 in {(z < 4).mean():.1%} of {len(z)} runs with a spread; largest {z.max():.1f}"]
+    share = (z < 4).mean()
+    out = [f"1. |z| < 4 in {share:.1%} of {len(z)} runs with a spread; largest {z.max():.1f}"]
     for loss in rows["loss.name"].unique():
         zero = at.loc[(loss, "zero")]
         ratio = zero["measured"] / zero["uniform"]
         above = ratio[ratio > 1.05]
         first = f"from scale {above.index[0]:g} on" if len(above) else "at no scale"
-        out.append(f"2. {loss}: more than 5 % above uniform {first}; {ratio.iloc[-1]:.3g} x at scale 10")
+        out.append(f"2. {loss}: 5 % above uniform {first}; {ratio.iloc[-1]:.3g} x at scale 10")
+    losses = rows["loss.name"].unique()
     for bias in COLOURS:
-        shown = ", ".join(
-            f"{loss} {at.loc[(loss, bias, 0.01), 'measured']:.4f}" for loss in rows["loss.name"].unique()
-        )
+        first = {loss: at.loc[(loss, bias, 0.01), "measured"] for loss in losses}
+        shown = ", ".join(f"{loss} {value:.4f}" for loss, value in first.items())
         out.append(f"3. scale 0.01, {bias} bias: {shown}")
     for loss in rows["loss.name"].unique():
         end = at.loc[(loss, "zero")]["nll_calibrated_val"]
         out.append(
-            f"4. {loss}, calibrated val NLL at the end: scale 0.3 {end[0.3]:.4f}, 1 {end[1.0]:.4f}, "
-            f"10 {end[10.0]:.4f}"
+            f"4. {loss}, calibrated val NLL at the end: scale 0.3 {end[0.3]:.4f}, "
+            f"1 {end[1.0]:.4f}, 10 {end[10.0]:.4f}"
         )
     ce = at.loc["cross_entropy"]["nll_val"]
     out.append(
@@ -90,7 +91,9 @@ def draw(rows: pd.DataFrame, path: Path) -> None:
     for axis in axes[:, 0]:
         axis.set_ylabel("initial loss (own units)")
     axes.flat[0].legend(frameon=False, fontsize=8)
-    figure.suptitle("Initial loss: expected (lines) and measured (dots, 5 seeds); dotted: equal logits")
+    figure.suptitle(
+        "Initial loss: expected (lines), measured (dots, 5 seeds), equal logits (dotted)"
+    )
     figure.savefig(path)
 
 
