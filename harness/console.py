@@ -1,110 +1,21 @@
-"""What a person sees: progress on stderr while runs train, tables on stdout when they are done."""
+"""What a person sees on stdout when runs are done: tables, verdicts, where to look next."""
 
 from __future__ import annotations
 
-import contextlib
 import math
 import statistics
 import sys
-import time
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Protocol
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.padding import Padding
 from rich.table import Table
 
 Row = Mapping[str, Any]  # one run: "run_id", "config_id", "verdict", settings and metrics by name
+BAD_STARTS = ("confident and wrong", "not what the config says", "no finite initial loss")
 WIDTH = 120  # columns of a table that does not go to a terminal
-SPEAK_EVERY = 10.0  # seconds between plain progress lines
-KNOWN_SHARE = 0.03  # of all steps: before that the time left is guesswork
-
-
-class Meter(Protocol):
-    """How far a set of runs is."""
-
-    def step(self, run_id: str, step: int) -> None:
-        """A run in training has come to this step."""
-
-    def ended(self, run_id: str) -> None:
-        """A run is over, finished or failed."""
-
-
-@contextlib.contextmanager
-def progress(steps: Mapping[str, int], *, quiet: bool = False) -> Iterator[Meter]:
-    """Show how far these runs are (run_id -> its steps), with the time left, on stderr.
-
-    A bar on a terminal, else a plain line now and then; with `quiet` plain lines too.
-    """
-    if sys.stderr.isatty() and not quiet:
-        with _bar() as bar:
-            yield _Bar(bar, steps)
-    else:
-        yield _Lines(steps)
-
-
-def _bar() -> Progress:
-    return Progress(
-        TextColumn("training"), BarColumn(bar_width=None), TextColumn("{task.percentage:>3.0f} %"),
-        TextColumn("{task.fields[runs]}"), TimeElapsedColumn(), TextColumn("left"),
-        TimeRemainingColumn(), console=Console(stderr=True),
-    )  # fmt: skip
-
-
-class _Count:
-    """Steps done over all runs; a run that ends early counts as whole."""
-
-    def __init__(self, steps: Mapping[str, int]) -> None:
-        # a run of no steps still counts for something, or a bar of such runs never fills
-        self.steps = {run_id: max(1, n) for run_id, n in steps.items()}
-        self.total = sum(self.steps.values())
-        self.at: dict[str, int] = {}
-        self.done = 0
-        self.over: set[str] = set()
-
-    def to(self, run_id: str, step: int) -> None:
-        step = min(step, self.steps[run_id])
-        self.done += step - self.at.get(run_id, 0)
-        self.at[run_id] = step
-
-    def runs(self) -> str:
-        return f"{len(self.over)}/{len(self.steps)} runs"
-
-
-class _Bar:
-    def __init__(self, bar: Progress, steps: Mapping[str, int]) -> None:
-        self.bar, self.count = bar, _Count(steps)
-        self.task = bar.add_task("training", total=self.count.total, runs=self.count.runs())
-
-    def step(self, run_id: str, step: int) -> None:
-        self.count.to(run_id, step)
-        self.bar.update(self.task, completed=self.count.done)
-
-    def ended(self, run_id: str) -> None:
-        self.count.over.add(run_id)
-        self.step(run_id, self.count.steps[run_id])
-        self.bar.update(self.task, runs=self.count.runs())
-
-
-class _Lines:
-    def __init__(self, steps: Mapping[str, int]) -> None:
-        self.count = _Count(steps)
-        self.began = self.spoke = time.monotonic()
-
-    def step(self, run_id: str, step: int) -> None:
-        self.count.to(run_id, step)
-        now = time.monotonic()
-        if now - self.spoke >= SPEAK_EVERY and self.count.done:
-            self.spoke = now
-            share = self.count.done / self.count.total
-            left = duration((now - self.began) * (1 / share - 1))
-            known = f", {left} left" if share > KNOWN_SHARE else ""
-            say(f"{self.count.runs()}, {100 * share:.0f} % of all steps{known}")
-
-    def ended(self, run_id: str) -> None:
-        self.count.over.add(run_id)
-        self.step(run_id, self.count.steps[run_id])
 
 
 def say(text: str) -> None:
@@ -174,8 +85,8 @@ def failures(failed: Mapping[str, str], names: Mapping[str, str]) -> None:
     Console(stderr=True, highlight=False, width=width).print(table)
 
 
-def one_run(row: Row) -> None:
-    """One run's final numbers, on stdout."""
+def one_run(row: Row, remarks: Sequence[str] = ()) -> None:
+    """One run's final numbers and what was remarked of it, on stdout."""
     table = Table(box=None, pad_edge=False, show_header=False)
     table.add_row("run", row["run_id"])
     table.add_row("verdict", row["verdict"])
@@ -186,7 +97,22 @@ def one_run(row: Row) -> None:
     ):  # fmt: skip
         if name in row:
             table.add_row(name, f"{row[name]:.6g}")
-    _console().print(table)
+    out = _console()
+    out.print(table)
+    for text in remarks:
+        out.print(Padding(f"- {text}", (0, 0)), width=min(out.width, 80))
+
+
+def starts(told: Sequence[Sequence[str]]) -> None:
+    """How many runs began badly by what was said of them, on stdout; nothing where none did."""
+    counts = Counter(
+        word for texts in told for word in BAD_STARTS if any(t.startswith(word) for t in texts)
+    )
+    for word, count in counts.items():
+        _console().print(
+            f"{count} of {len(told)} runs began {word!r}; `harness show RUN` says what to change",
+            style="yellow",
+        )
 
 
 def _short(key: str) -> str:

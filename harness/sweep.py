@@ -7,19 +7,19 @@ tracking second.
 
 from __future__ import annotations
 
-import math
 import os
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from harness import console
+from harness import console, outcome
 from harness.config import Data, RunConfig, build, sweep_id
 from harness.durable import LedgerError
-from harness.errors import ConfigError, HarnessError
+from harness.errors import ConfigError
 from harness.ledger import Ledger
 from harness.manifests import SweepManifest, new_single, new_sweep
+from harness.progress import progress
 from harness.saved import read_config
 from harness.settings import Ledger as LedgerSettings
 from harness.settings import Tracking
@@ -85,12 +85,12 @@ def run_jobs_of(
         fresh = _manifest(jobs, options, overrides, ledger)
         manifest = ledger.write_sweep(fresh, replace=options.into is not None)
         failed = _train(jobs, options, manifest, ledger)
-        rows = _rows(ledger, jobs.runs)
+        rows = outcome.rows_of(ledger, jobs.runs)
         if jobs.ledger.weights == "best" and not options.single:
-            for run_id in rows.keys() - {_best(rows)}:
+            for run_id in rows.keys() - {outcome.best_of(rows)}:
                 ledger.drop_weights(run_id)
-    _tell(rows, failed, manifest, options)
-    values = [_value(run_id, rows, failed) for run_id in jobs.run_ids]
+    outcome.tell(rows, failed, manifest, single=options.single)
+    values = [outcome.value_of(run_id, rows, failed) for run_id in jobs.run_ids]
     joined = None if options.single else manifest.sweep_id
     return Outcome(values=values, sweep_id=joined, exit_code=1 if failed else 0)
 
@@ -213,7 +213,8 @@ def _run_all(
 
     failed: dict[str, str] = {}
     steps = {run_id: run.train.steps for run_id, run in todo.items()}
-    with console.progress(steps, quiet=options.quiet) as meter:
+    losses = {run_id: run.loss.name for run_id, run in todo.items()}
+    with progress(steps, losses, quiet=options.quiet) as meter:
 
         def on_event(event: Event) -> None:
             if event.kind == "note":
@@ -224,6 +225,7 @@ def _run_all(
             else:
                 meter.step(event.run_id, event.step)
             if event.kind == "points":
+                meter.points(event.run_id, event.step, event.values)
                 tracker.points(event)
             elif event.kind == "finished":
                 tracker.finished(event.run_id)  # read back from the ledger: what is kept is shown
@@ -242,57 +244,3 @@ def _run_all(
 def _workers(jobs: Jobs) -> int:
     asked = next(iter(jobs.runs.values())).engine.workers
     return asked if isinstance(asked, int) else len(os.sched_getaffinity(0))
-
-
-def _rows(ledger: Ledger, run_ids: Mapping[str, RunConfig]) -> dict[str, dict[str, Any]]:
-    from harness.records import table_row
-
-    plains = {run_id: ledger.read_plain(run_id) for run_id in run_ids}
-    return {run_id: table_row(plain) for run_id, plain in plains.items() if plain is not None}
-
-
-def _value(run_id: str, rows: Mapping[str, Mapping[str, Any]], failed: Mapping[str, str]) -> Any:
-    """What a sweeper minimises: best/nll_val; a run that never had one is worse than any other."""
-    if run_id in failed:
-        return HarnessError(f"run {run_id} failed: {failed[run_id]}")
-    row = rows.get(run_id, {})
-    return row.get("best/nll_val", row.get("loss/val", math.inf))
-
-
-def _best(rows: Mapping[str, Mapping[str, Any]]) -> str | None:
-    return min(rows, key=lambda run_id: _value(run_id, rows, {}), default=None)
-
-
-def _tell(
-    rows: Mapping[str, Mapping[str, Any]], failed: Mapping[str, str], manifest: SweepManifest,
-    options: Options,
-) -> None:  # fmt: skip
-    """Results, then failures, then where to look next."""
-    if options.single:
-        for row in rows.values():
-            console.one_run(row)
-        where = next(iter(rows), None)
-        ahead = [("harness ui", "its curves in MLflow")]
-        ahead += [(f"harness reproduce {where}", "train it again, compare every bit")] * bool(where)
-    else:
-        console.leaderboard(list(rows.values()), manifest.varying)
-        best = _best(rows)
-        by = next((key for key in manifest.varying if not key.endswith("seed")), "loss.name")
-        ahead = [
-            ("harness ui", "every run's curves and numbers in MLflow"),
-            (
-                f"harness compare {manifest.sweep_id} --by {by}",
-                "what each value does, with intervals",
-            ),
-        ]
-        if best:
-            ahead.append(
-                (
-                    f"harness reproduce {best}",
-                    "train the best run again, compare every bit",
-                )
-            )
-    if failed:
-        console.failures(failed, manifest.names)
-        console.say(f"{len(failed)} of {len(manifest.run_ids)} runs failed; the rest are kept.")
-    console.where_next(ahead, f"sweep {manifest.sweep_id}" if not options.single else "")

@@ -62,9 +62,10 @@ def judge(
         onset = _onset(train, val, max(ONSET_MARGIN, 2.0 * val_se))
         if onset is not None:
             metrics["overfit/onset_step"] = float(onset)
-    if diverged_step is not None or not len(val[0]) or not len(train[0]):
-        return "diverged", metrics
-    if not _ends_finite(series, "nll/val") or not _ends_finite(series, "nll/train"):
+    known = len(val[0]) and len(train[0])
+    if diverged_step is not None or not known or not _ends_finite(series):
+        for name in ("gap/loss", "gap/nll", "overfit/excess", "overfit/onset_step"):
+            metrics.pop(name, None)  # of a run that blew up they say nothing
         return "diverged", metrics
     if onset is not None:
         return "overfit", metrics
@@ -85,8 +86,9 @@ def _finite(series: Series, name: str) -> Curve:
     return steps_N[keep], values_N[keep]
 
 
-def _ends_finite(series: Series, name: str) -> bool:
-    return bool(np.isfinite(np.asarray(series[name][1], np.float64)[-1]))
+def _ends_finite(series: Series) -> bool:
+    ends = [np.asarray(series[name][1], np.float64)[-1] for name in ("nll/val", "nll/train")]
+    return bool(np.isfinite(ends).all())
 
 
 def _final_gap(train: Curve, val: Curve) -> float | None:

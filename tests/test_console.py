@@ -1,40 +1,8 @@
-"""What a person reads: progress that fills, tables that fold seeds, missing numbers as dashes."""
+"""What a person reads: tables that fold seeds, missing numbers as dashes, bad starts counted."""
 
 import pytest
 
 from harness import console
-
-
-@pytest.fixture
-def clock(monkeypatch):
-    """Seconds that pass only when told to."""
-    now = [0.0]
-    monkeypatch.setattr(console.time, "monotonic", lambda: now[0])
-    return now
-
-
-def test_plain_lines_come_now_and_then_with_the_time_left(clock, capsys):
-    with console.progress({"a": 100, "b": 100}) as meter:
-        meter.step("a", 1)
-        clock[0] = 11.0
-        meter.step("a", 2)  # 1 %: the time left is not known yet
-        meter.step("a", 60)
-        clock[0] = 25.0
-        meter.ended("b")  # stopped early: counts as whole
-        meter.step("a", 60)
-    lines = capsys.readouterr().err.splitlines()
-    assert lines == [
-        "harness: 0/2 runs, 1 % of all steps",
-        # 160 of 200 steps took 25 s, so the last 40 take 25 * (200/160 - 1) = 6.25 s
-        "harness: 1/2 runs, 80 % of all steps, 6 s left",
-    ]
-
-
-def test_runs_of_no_steps_fill_the_bar():
-    with console.progress({"a": 0, "b": 0}) as meter:
-        meter.ended("a")
-        meter.ended("b")
-        assert meter.count.done == meter.count.total == 2
 
 
 @pytest.mark.parametrize(
@@ -76,3 +44,18 @@ def test_failures_name_run_settings_and_reason(capsys):
     assert out.out == ""
     assert all(word in out.err for word in ("abc", "loss=mse seed=1", "ValueError: boom"))
     assert "deep" not in out.err
+
+
+def test_bad_starts_are_counted_once_a_run(capsys):
+    told = [
+        ("confident and wrong: 8.0 x the uniform loss; scale the output layer",),
+        ("confident and wrong: 2.0 x the uniform loss", "diverged at step 10"),
+        ("as expected: 3.296",),
+        ("not what the config says (z = 9): ...",),
+    ]
+    console.starts(told)
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith("2 of 4 runs began 'confident and wrong'")
+    assert lines[1].startswith("1 of 4 runs began 'not what the config says'")
+    console.starts([("as expected: 3.296",)])
+    assert capsys.readouterr().out == ""

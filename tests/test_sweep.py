@@ -107,7 +107,7 @@ def test_equal_runs_are_trained_once_and_each_job_has_its_value(stand, capsys):
     assert stand.manifest.sweep_id == outcome.sweep_id
     assert stand.told[-1] == ("closed", "FINISHED")
     out = capsys.readouterr()
-    assert "best/nll_val" in out.out and f"harness compare {outcome.sweep_id}" in out.out
+    assert "best/nll_val" in out.out and f"harness compare {outcome.sweep_id[:8]}" in out.out
     assert "nll" not in out.err  # results on stdout, progress on stderr
 
 
