@@ -24,6 +24,7 @@ COLUMNS = {  # beside settings and yardstick; those that no run has are left out
     "nll_calibrated/val": "calibrated", "accuracy/val": "accuracy",
     "init/loss_measured": "first loss", "best/step": "best step",
 }  # fmt: skip
+MARKOV_ALONE = ("words", "source_seed")  # settings that other sources do not read
 WHY_OFF = (
     f"measured and expected differ by more than {Z_LIMIT:g} standard deviations: a wrong fan-in, a "
     "doubled bias, a layer that is not scaled"
@@ -147,6 +148,8 @@ def data(swept: Swept) -> list[tuple[str, str]]:
     if known.get("path"):
         known["path"] = Path(str(known["path"])).name
     out = [(k, text(v)) for k, v in known.items() if v is not None]
+    markov = "markov" in set(swept.runs["data.name"]) if "data.name" in swept.runs else False
+    known |= {} if markov else dict.fromkeys(MARKOV_ALONE)
     for name in sorted(c for c in swept.runs if str(c).startswith("data.")):
         short = str(name)[5:]
         values = {text(v) for v in swept.runs[name]}

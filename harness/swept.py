@@ -138,12 +138,12 @@ class Swept:
         rows.sort(key=lambda row: (row[4] > 0, row[2]))
         return pd.DataFrame(rows, columns=columns)
 
-    def best_of(self, name: str) -> dict[Any, float]:
+    def best_of(self, name: str) -> dict[str, float]:
         """Label of each level of a key -> mean yardstick of the best configuration there."""
-        out: dict[Any, float] = {}
-        for _, row in self.ranked.iterrows():
-            out.setdefault(self.keys[name].labels[self.keys[name].codes[row["at"][0]]], row["mean"])
-        return {label: out[label] for label in self.keys[name].labels if label in out}
+        key, out = self.keys[name], dict[str, float]()
+        for at, mean in zip(self.ranked["at"], self.ranked["mean"], strict=True):
+            out.setdefault(key.labels[key.codes[at[0]]], float(mean))
+        return {label: out[label] for label in key.labels if label in out}
 
     def hold_best(self, free: Sequence[str], within: Any = None) -> tuple[Any, dict[str, str]]:
         """Runs that agree with the best configuration in every key but `free`, and what is held.
@@ -152,7 +152,7 @@ class Swept:
         free key (a random search), nothing is held and all runs within are returned.
         """
         mask = np.ones(len(self.runs), bool) if within is None else np.asarray(within)
-        best = next((row["at"][0] for _, row in self.ranked.iterrows() if mask[row["at"][0]]), None)
+        best = next((at[0] for at in self.ranked["at"] if mask[at[0]]), None)
         freed = [self.keys[name] for name in free if name in self.keys]
         others = [key for key in self.keys.values() if not any(follows(key, f) for f in freed)]
         if best is None:

@@ -205,8 +205,10 @@ def room_for(labels: Iterable[str]) -> float:
 def log_axis(axes: Axes, which: str, low: float, high: float, values: Sequence[float] = ()) -> None:
     """A log axis from low to high with few plain ticks: the given values, or 1-2-5 steps."""
     axis = axes.xaxis if which == "x" else axes.yaxis
+    limit = axes.set_xlim if which == "x" else axes.set_ylim
+    limit(low, high)  # before the change too: equal values have no log range of their own
     (axes.set_xscale if which == "x" else axes.set_yscale)("log")
-    (axes.set_xlim if which == "x" else axes.set_ylim)(low, high)
+    limit(low, high)
     ticks = list(values) if 0 < len(values) <= 8 else log_ticks(low, high)
     axis.set_major_locator(FixedLocator(ticks))
     axis.set_major_formatter(FixedFormatter([f"{tick:g}" for tick in ticks]))
