@@ -182,7 +182,7 @@ def shared(swept: Swept) -> list[tuple[str, str]]:
         values = {text(v) for v in swept.table.runs[name]}
         if (
             len(values) == 1
-            and name in field_rules()
+            and field_rules().get(name, {}).get("numeric")
             and (one := values.pop()) != text(default[name])
         ):
             out.append((name, one))
