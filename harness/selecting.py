@@ -43,7 +43,7 @@ Given = str | Sequence[str] | Mapping[str, Any]
 
 
 def conditions(table: SweepTable, given: Given) -> list[Condition]:
-    """Conditions: `loss=mse,weight_scale<1`, a list of such, or {key: value}; ConfigError if wrong."""
+    """Of `loss=mse,weight_scale<1`, a list of such, or {key: value}; ConfigError if senseless."""
     if isinstance(given, Mapping):
         return [Condition(known_column(table, k), "=", v) for k, v in given.items()]
     texts = [given] if isinstance(given, str) else given
