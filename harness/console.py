@@ -15,6 +15,7 @@ from rich.table import Table
 
 Row = Mapping[str, Any]  # one run: "run_id", "config_id", "verdict", settings and metrics by name
 BAD_STARTS = ("confident and wrong", "not what the config says", "no finite initial loss")
+ROOMY = 110  # columns from which a leaderboard shows all it has
 WIDTH = 120  # columns of a table that does not go to a terminal
 
 
@@ -52,10 +53,15 @@ def leaderboard(rows: Sequence[Row], varying: Sequence[str], *, limit: int = 10)
     seeds = any(len(group) > 1 for group in ranked)
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("", justify="right")
+    out = _console()
+    narrow = out.width < ROOMY
     for key in keys or ["run"]:
-        table.add_column(_short(key), overflow="fold")
-    columns = {metric: metric, "nll/train": "nll/train", "gap/nll": "gap/nll"}
-    columns |= {"init/loss_measured": "first loss", "init/loss_expected": "expected"}
+        title = _short(key)
+        table.add_column(title.replace("_", "\n") if narrow else title, overflow="fold")
+    columns = {metric: metric, "gap/nll": "gap/nll"}
+    if not narrow:
+        columns = {metric: metric, "nll/train": "nll/train", "gap/nll": "gap/nll"}
+        columns |= {"init/loss_measured": "first loss", "init/loss_expected": "expected"}
     for title in columns.values():
         table.add_column(title, justify="right", no_wrap=True)
     table.add_column("verdict")
@@ -63,7 +69,6 @@ def leaderboard(rows: Sequence[Row], varying: Sequence[str], *, limit: int = 10)
         shown = [_setting(group[0].get(key)) for key in keys] or [group[0]["run_id"]]
         numbers = [_number(group, name, spread=name == metric) for name in columns]
         table.add_row(str(place), *shown, *numbers, _verdicts(group))
-    out = _console()
     out.print()
     out.print(table)
     rest = len(ranked) - limit

@@ -66,9 +66,9 @@ def _tell_all(rows: Rows, manifest: SweepManifest) -> list[tuple[str, str]]:
     ahead = [
         ("harness ui", "curves and numbers in MLflow"),
         (f"harness compare {manifest.sweep_id[:8]} --by {by}", "what each value does"),
-        (f"harness report {manifest.sweep_id[:8]}", "one page of figures and findings"),
+        (f"harness report {manifest.sweep_id[:8]}", "a page of figures"),
     ]
     best = best_of(rows)
     if best:
-        ahead.append((f"harness reproduce {best}", "the best run again, bit for bit"))
+        ahead.append((f"harness reproduce {best}", "the best one, bit for bit"))
     return ahead

@@ -23,6 +23,7 @@ from harness.console import duration, say
 SPEAK_EVERY = 10.0  # seconds between plain progress lines
 KNOWN_SHARE = 0.03  # of all steps: before that the time left is guesswork
 BLOCKS = "▁▂▃▄▅▆▇█"
+SHORT = 3  # evaluations
 WATCHED = "nll/val"
 
 
@@ -90,9 +91,12 @@ class _Count:
         sums[step] = (total + value, count + 1)
 
     def curve(self, loss: str, most: int = 24) -> list[float]:
-        """Mean validation NLL of a loss's runs at its evaluations, the last `most` of them."""
+        """Mean validation NLL of a loss's runs at its evaluations, the last `most` of them.
+
+        The start is left out once there is more: it would flatten all that follows.
+        """
         means = [total / count for _, (total, count) in sorted(self.sums[loss].items())]
-        return means[-most:]
+        return means[1:][-most:] if len(means) > SHORT else means
 
     def runs(self) -> str:
         return f"{len(self.over)}/{len(self.steps)} runs"
