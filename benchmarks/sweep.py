@@ -17,6 +17,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from pathlib import Path
 
 PEER = """
 import torch
@@ -54,7 +55,7 @@ def main() -> None:
     peer = statistics.median(rounds)
     print(f"one process a run: {peer:.2f} s a run on {cores} cores, median of {len(rounds)}")
     with tempfile.TemporaryDirectory() as folder:
-        path = os.pathsep.join(filter(None, [os.getcwd(), os.environ.get("PYTHONPATH")]))
+        path = os.pathsep.join(filter(None, [str(Path.cwd()), os.environ.get("PYTHONPATH")]))
         start = time.perf_counter()
         command = [sys.executable, "-m", "harness", "sweep", "experiment=main", "--quiet"]
         subprocess.run(
