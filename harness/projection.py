@@ -115,7 +115,7 @@ def run_tags(record: RunRecord) -> dict[str, str]:
         "mlflow.note.content": run_note(record),
     }
     known = record.provenance
-    for key in ("version", "data_sha256", "numerics", "platform", *KEYS):
+    for key in ("version", "data_sha256", "numerics", "platform", "calibration", *KEYS):
         if key in known:
             tags[f"harness.{key}"] = str(known[key])
     if "git_commit" in known:
