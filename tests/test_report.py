@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from harness import findings, report, reporttables, swept
+from harness import findings, publishing, report, reporttables, swept
 from harness.errors import ConfigError, HarnessError
 from harness.figures import coordinates, start, style
 from harness.swept import Swept
@@ -478,3 +478,46 @@ def test_write_says_where_it_cannot(tmp_path, grid):
     blocked.write_text("")
     with pytest.raises(HarnessError, match="cannot be written"):
         report.write(grid, blocked / "report.html")
+
+
+# publishing
+
+
+def test_publish_writes_the_file_and_says_what_mlflow_lacks(tmp_path, monkeypatch, capsys, grid):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    monkeypatch.setattr(publishing, "read_sweep", lambda *_, **__: grid)
+    assert publishing.publish([]) == 0
+    told = capsys.readouterr()
+    assert told.out == "report-01234567.html\n"
+    assert "not among the artifacts in MLflow: there is no MLflow store at" in told.err
+    assert (tmp_path / "report-01234567.html").read_text("utf-8").startswith("<!doctype html>")
+    assert not (tmp_path / "mlflow.db").exists()  # reading creates nothing
+
+
+def test_publish_refuses_a_folder(tmp_path, monkeypatch, grid):
+    monkeypatch.setattr(publishing, "read_sweep", lambda *_, **__: grid)
+    with pytest.raises(ConfigError, match=r"report\.html"):
+        publishing.publish([], str(tmp_path))
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")  # MLflow's own, of SQLAlchemy and pandas
+def test_report_stands_on_the_parent_and_is_the_same_without_a_ledger(tmp_path, monkeypatch):
+    from mlflow import MlflowClient
+
+    from harness.cli import run
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    axes = ["init.weight_scale=0.3,3", "seed=0,1"]
+    small = ["data.fraction=0.02", "model.hidden=[8]", "train.steps=20", "engine.workers=1"]
+    assert run(["sweep", *axes, *small, "--quiet"]) == 0
+    assert run(["report", "-o", "a.html"]) == 0
+    assert run(["report", "-o", "b.html", "--ledger", "none"]) == 0
+    client = MlflowClient(f"sqlite:///{tmp_path}/mlflow.db")
+    parents = client.search_runs(["1"], "tags.`harness.kind` = 'sweep'")
+    assert "report.html" in {f.path for f in client.list_artifacts(parents[0].info.run_id)}
+    mine, theirs = ((tmp_path / n).read_text("utf-8") for n in ("a.html", "b.html"))
+    part = re.compile("What it shows.*?Data and environment", re.DOTALL)
+    assert part.search(mine)[0] == part.search(theirs)[0]
