@@ -35,9 +35,13 @@ def show(found: Comparison, console: Console, *, limit: int = LIMIT) -> None:
     else:
         _table(found, console, limit)
     if found.differences is not None:
+        console.print()
         _differences(found, console, limit)
     if found.explained is not None:
+        console.print()
         _explained(found.explained, console)
+    if found.remarks:
+        console.print()
     for remark in found.remarks:
         _say(console, remark)
 
