@@ -446,6 +446,15 @@ def test_plot_initial_loss(tmp_path, grid):
         start.plot_initial_loss(tmp_path / "a.svg", losses=["max_margin"])
 
 
+def test_dots_belong_to_the_line():
+    view = Swept(synthetic_table({**GRID, "init.bias": ("zero", "normal")}))
+    run = swept.config_of(view.runs.iloc[-1].to_dict())
+    kept = start._alike(view, run)
+    assert set(kept["init.bias"]) == {"normal"}
+    assert set(kept["init.weight_scale"]) == {0.1, 1.0, 3.0}
+    assert set(kept["loss.name"]) == {"cross_entropy", "hinge"}
+
+
 def test_expected_curve_rises_with_the_scale():
     from harness.config import RunConfig
 

@@ -17,7 +17,7 @@ from harness.errors import ConfigError, HarnessError
 from harness.figures import style
 from harness.figures.choose import most, name_of
 from harness.registry import BINARY_SOURCES, LOSSES
-from harness.swept import Key, Swept, config_of, explained
+from harness.swept import Key, Swept, config_of, explained, text
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -216,17 +216,21 @@ def plot_initial_loss(
 ) -> Path:  # fmt: skip
     """Draw expected initial loss against init.weight_scale, a panel a loss, to a file.
 
-    run: the other settings (default: all defaults); losses: names, default the run's own, or those
-    in `table`, whose runs' measured initial losses are drawn as dots. The suffix of `path` (svg,
-    png, pdf) decides the kind. ConfigError for an unknown loss or suffix.
+    run: the other settings (default: those of the table's first run, else all defaults); losses:
+    names, default the run's own, or those in `table`. Dots: measured initial losses of the table's
+    runs that start as `run` does but for the scale. The suffix of `path` (svg, png, pdf) decides
+    the kind. ConfigError for an unknown loss or suffix.
     """
     from harness.dataset import load_data
     from harness.initial_loss import expected_initial_loss
 
-    path, run = Path(path), run or RunConfig()
+    path, dots = Path(path), None
+    if table is not None and len(table.runs):
+        run = run or config_of(table.runs.iloc[0].to_dict())
+        dots = _alike(Swept(table), run)
+    run = run or RunConfig()
     if path.suffix not in (".svg", ".png", ".pdf"):
         raise ConfigError(f"--plot is {str(path)!r}; allowed: a file ending in .svg, .png or .pdf.")
-    dots = None if table is None else Swept(table).runs
     names = list(losses) or [run.loss.name]
     if not losses and dots is not None and "loss.name" in dots:
         names = list(dict.fromkeys(dots["loss.name"]))
@@ -250,6 +254,19 @@ def plot_initial_loss(
             _draw_one(axes, np.array(scales), np.array(expected), uniform, name, dots)
         style.save(figure, path)
     return path
+
+
+def _alike(swept: Swept, run: RunConfig) -> Any:
+    """Finished runs that share with `run` what shapes the start, but for weight scale and loss."""
+    own, runs = run.flat(), swept.runs
+    keep = np.ones(len(runs), bool)
+    for name in swept.keys:
+        if name.startswith(("init.", "model.", "data.", "loss.")) and name not in (
+            SCALE,
+            "loss.name",
+        ):
+            keep &= np.array([text(value) == text(own[name]) for value in runs[name]])
+    return runs[keep]
 
 
 def _draw_one(axes: Axes, xs: Any, ys: Any, uniform: float, name: str, dots: Any) -> None:
