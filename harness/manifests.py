@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from harness.config import RunConfig, nest, sweep_id, varying
+from harness.config import RunConfig, nest, run_config, sweep_id, varying
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,7 +65,10 @@ class SweepManifest:
         )
 
     def joined(self, other: SweepManifest) -> SweepManifest:
-        """Add the other's runs behind the own ones; id and creation time stay."""
+        """Add the other's runs behind the own ones; id and creation time stay.
+
+        Every run is named anew, by what varies now.
+        """
         ids = (*self.run_ids, *(r for r in other.run_ids if r not in self.configs))
         configs = {**other.configs, **self.configs}
         flats = [_flat(configs[run_id]) for run_id in ids]
@@ -74,7 +77,7 @@ class SweepManifest:
             self,
             run_ids=ids,
             configs=configs,
-            names={r: (other.names[r] if r in other.names else self.names[r]) for r in ids},
+            names=run_names({run_id: run_config(configs[run_id]) for run_id in ids}),
             varying=keys,
             overrides=(*self.overrides, *(o for o in other.overrides if o not in self.overrides)),
         )

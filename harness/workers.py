@@ -7,6 +7,7 @@ single run that kills its worker twice is a failed run.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import queue
@@ -156,7 +157,8 @@ class _Worker:
         self.task: Task | None = None
         hello = {"ledger": str(pool.ledger.root), "checkpoint_seconds": pool.seconds}
         self.send(hello | {"replace": pool.replace})
-        threading.Thread(target=self._listen, args=(pool.inbox,), daemon=True).start()
+        self.listener = threading.Thread(target=self._listen, args=(pool.inbox,), daemon=True)
+        self.listener.start()
 
     def send(self, message: dict[str, Any]) -> None:
         assert self.process.stdin is not None
@@ -173,13 +175,21 @@ class _Worker:
 
     def leave(self) -> None:
         assert self.process.stdin is not None
-        self.process.stdin.close()
+        with contextlib.suppress(BrokenPipeError):
+            self.process.stdin.close()
+
+    def end(self) -> None:
+        """Wait for it, and leave no pipe open."""
+        self.process.wait()
+        self.leave()
+        self.listener.join()
 
     def _listen(self, inbox: queue.SimpleQueue[tuple[_Worker, str | None]]) -> None:
         assert self.process.stdout is not None
-        for line in self.process.stdout:
-            if line.endswith("\n"):  # a line cut short by its writer's death says nothing
-                inbox.put((self, line))
+        with self.process.stdout as out:
+            for line in out:
+                if line.endswith("\n"):  # a line cut short by its writer's death says nothing
+                    inbox.put((self, line))
         inbox.put((self, None))
 
 
@@ -198,7 +208,7 @@ class _Pool:
 
     def gone(self, worker: _Worker) -> Task | None:
         self.busy.remove(worker)
-        worker.process.wait()
+        worker.end()
         return worker.task
 
     def stop(self) -> None:
@@ -209,4 +219,4 @@ class _Pool:
     def close(self) -> None:
         for worker in self.busy:
             worker.process.kill()
-            worker.process.wait()
+            worker.end()
