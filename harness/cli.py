@@ -96,8 +96,14 @@ def coordinates(
 @click.option(
     "--seed", type=int, default=0, show_default=True, help="The same seed, the same words."
 )
+@click.option("--calibrated", is_flag=True, help="By the link and temperature fitted to the run.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON value on stdout.")
-def sample(run: str, n: int, temperature: float, seed: int, as_json: bool) -> int:
+@_LEDGER
+@_URI
+def sample(
+    run: str, n: int, temperature: float, seed: int, calibrated: bool, as_json: bool,
+    ledger: str, uri: str | None,
+) -> int:  # fmt: skip
     """Draw words from a trained run, and mark those it has memorised.
 
     RUN is a run id, the first digits of one, an MLflow run id, or a saved config.
@@ -105,14 +111,17 @@ def sample(run: str, n: int, temperature: float, seed: int, as_json: bool) -> in
     from harness import sampling
     from harness.lookup import find_record
 
-    record = find_record(run)
-    found = (record, *sampling.sample(record, n, temperature=temperature, seed=seed))
+    record = find_record(run, ledger=ledger, uri=uri)
+    found = sampling.sample(
+        record, n, temperature=temperature, seed=seed, calibrated=calibrated
+    )  # fmt: skip
+    shown: dict[str, Any] = {"temperature": temperature, "seed": seed, "calibrated": calibrated}
     if as_json:
         import json
 
-        click.echo(json.dumps(sampling.as_plain(*found, temperature, seed), ensure_ascii=False))
+        click.echo(json.dumps(sampling.as_plain(record, *found, **shown), ensure_ascii=False))
     else:
-        click.echo("\n".join(sampling.lines(*found, temperature, seed)))
+        click.echo("\n".join(sampling.lines(record, *found, **shown)))
     return 0
 
 

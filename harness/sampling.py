@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from harness.calibration import LINKS, NOT_LOG_PROBABILITIES, scores, told
 from harness.errors import ConfigError, DataError, HarnessError
 from harness.randomness import stream
 
@@ -46,24 +47,28 @@ class Sample:
 
 
 def draw(
-    net: TrainedNet, n: int, *, temperature: float = 1.0, seed: int = 0, longest: int = LENGTH
-) -> list[tuple[str, bool]]:
-    """N words as (word, cut), each symbol drawn from softmax(logits / temperature).
+    net: TrainedNet, n: int, *, temperature: float = 1.0, seed: int = 0, longest: int = LENGTH,
+    link: str = "softmax",
+) -> list[tuple[str, bool]]:  # fmt: skip
+    """n words as (word, cut), each symbol drawn from softmax(g(logits) / temperature).
 
+    g is the link (see calibration): nothing at all, unless another one is named.
     Word i depends on the seed and i alone: asking for more words keeps the first ones. Temperature
     0 takes the likeliest symbol each time (the first of equals), so all words are the same.
     """
     net = copy.deepcopy(net).double()  # rounding must not depend on how many words are drawn
     rows = max(1, min(ROWS, MEMORY // (longest + 1)))
+    options = (temperature, seed, longest, link)
     parts = (range(start, min(start + rows, n)) for start in range(0, n, rows))
-    return [pair for which in parts for pair in _draw(net, which, temperature, seed, longest)]
+    return [pair for which in parts for pair in _draw(net, which, options)]
 
 
 def _draw(
-    net: TrainedNet, which: Sequence[int], temperature: float, seed: int, longest: int
+    net: TrainedNet, which: Sequence[int], options: tuple[float, int, int, str]
 ) -> Iterator[tuple[str, bool]]:
     import torch
 
+    temperature, seed, longest, link = options
     u_nL = np.stack([stream(seed, f"sample/{i}").random(longest + 1) for i in which])
     codes_nL = np.zeros((len(which), longest + 1), dtype=np.int64)
     context_nT = torch.zeros(len(which), net.block_size, dtype=torch.int64)
@@ -73,7 +78,8 @@ def _draw(
             z_nV = net(context_nT).numpy()
         if not np.isfinite(z_nV).all():
             raise HarnessError("this run diverged: its weights are not finite, nothing to draw.")
-        codes_nL[:, place] = np.where(open_n, _choose(z_nV, temperature, u_nL[:, place]), 0)
+        chosen_n = _choose(scores(z_nV, link), temperature, u_nL[:, place])
+        codes_nL[:, place] = np.where(open_n, chosen_n, 0)
         open_n &= codes_nL[:, place] != 0
         if not open_n.any():
             break
@@ -95,11 +101,14 @@ def _choose(z_nV: np.ndarray[Any, Any], temperature: float, u_n: np.ndarray[Any,
 
 
 def sample(
-    record: RunRecord, n: int = 20, *, temperature: float = 1.0, seed: int = 0
-) -> tuple[list[Sample], dict[str, int] | None]:
+    record: RunRecord, n: int = 20, *, temperature: float = 1.0, seed: int = 0,
+    calibrated: bool = False,
+) -> tuple[list[Sample], dict[str, int] | None]:  # fmt: skip
     """(n words with their places, how many distinct words each place holds or None).
 
-    ConfigError on a wrong number and for a run on points, which has no words.
+    calibrated: by the link and temperature that were fitted to the run on validation words;
+    `temperature` then multiplies the fitted one. ConfigError on a wrong number, for a run on
+    points, which has no words, and for one without a calibration.
     """
     if n < 1 or n > 1_000_000:
         raise ConfigError(f"-n is {n}; allowed: 1 to 1,000,000 words.")
@@ -116,17 +125,32 @@ def sample(
             f"run {record.run_id} was trained on data={record.config.data.name}, points without "
             "words; sample from a run on words (census, surnames, makemore, file, markov)."
         )
+    link, fitted = _reading(record) if calibrated else ("softmax", 1.0)
     places = _places(record)
     words = places["train"] if places else ()
     longest = max([LENGTH, *(2 * len(word) for word in words)])
     home: dict[str, str] = {}
     for name in reversed(places or {}):
         home |= dict.fromkeys((places or {})[name], name)
+    drawn = draw(
+        net, n, temperature=temperature * fitted, seed=seed, longest=longest, link=link
+    )  # fmt: skip
     samples = [
         Sample(word=word, place=home.get(word, "new") if places else None, cut=cut)
-        for word, cut in draw(net, n, temperature=temperature, seed=seed, longest=longest)
+        for word, cut in drawn
     ]
     return samples, {name: len(found) for name, found in places.items()} if places else None
+
+
+def _reading(record: RunRecord) -> tuple[str, float]:
+    """(link, temperature) fitted to a run's outputs."""
+    known = record.summary
+    if "calibration/link" not in known:
+        raise ConfigError(
+            f"run {record.run_id} has no calibration (diverged, or too few validation words); "
+            "leave --calibrated out."
+        )
+    return LINKS[int(known["calibration/link"])], known["calibration/temperature"]
 
 
 def _places(record: RunRecord) -> dict[str, frozenset[str]] | None:
@@ -146,7 +170,7 @@ def _places(record: RunRecord) -> dict[str, frozenset[str]] | None:
 
 def as_plain(
     record: RunRecord, samples: Sequence[Sample], sizes: Mapping[str, int] | None,
-    temperature: float, seed: int,
+    temperature: float, seed: int, calibrated: bool = False,
 ) -> dict[str, Any]:  # fmt: skip
     """What --json prints: run, temperature, seed, words, how many of them stand where."""
     counts = Counter(one.place for one in samples)
@@ -154,6 +178,7 @@ def as_plain(
         "run": record.run_id,
         "temperature": temperature,
         "seed": seed,
+        "calibration": told(record.summary) if calibrated else None,
         "words": [{"word": s.word, "place": s.place, "cut": s.cut} for s in samples],
         "counts": {name: counts[name] for name in PLACES} if sizes is not None else None,
         "distinct_words": dict(sizes) if sizes is not None else None,
@@ -162,12 +187,15 @@ def as_plain(
 
 def lines(
     record: RunRecord, samples: Sequence[Sample], sizes: Mapping[str, int] | None,
-    temperature: float, seed: int, width: int | None = None,
+    temperature: float, seed: int, calibrated: bool = False, width: int | None = None,
 ) -> list[str]:  # fmt: skip
     """The words in columns with their marks, then what the marks mean and how many there are."""
     width = width or shutil.get_terminal_size().columns
     many = "1 word" if len(samples) == 1 else f"{len(samples)} words"
-    out = [f"{many} from run {record.run_id}, temperature {temperature:g}, seed {seed}", ""]
+    how = f"temperature {temperature:g}, seed {seed}"
+    if calibrated:
+        how += f"; read by {told(record.summary)}"
+    out = [f"{many} from run {record.run_id}, {how}", ""]
     out += _columns([_shown(one) for one in samples], min(width, 120))
     out.append("")
     if sizes is None:
@@ -179,6 +207,11 @@ def lines(
             out.append(f"{mark:>2} {counts[name]:>{len(str(len(samples)))}} {meaning}{size}")
     if any(one.cut for one in samples):
         out.append("... marks a word that had come to no end and was cut.")
+    name = record.config.loss.name
+    if name in NOT_LOG_PROBABILITIES and not calibrated:
+        out.append(
+            f"{name} puts out no log-probabilities: --calibrated draws as it suits this run."
+        )
     return out
 
 

@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from harness import sampling
+from harness.calibration import LINKS
 from harness.config import Data, Loss, Model, RunConfig, Train
 from harness.dataset import load_data
 from harness.engine import train
@@ -79,6 +80,13 @@ def test_words_without_end_are_cut():
     assert draw(line, 1, longest=2) == [("ab", True)]
 
 
+def test_a_link_reads_the_outputs():
+    """Raw estimates .7 and .3 under the link "clip" are drawn as 7 to 3; '.' at eps .005."""
+    n, p = 8_000, 0.7 / 1.005
+    got = Counter(word[:1] for word, _ in draw(Fixed(P), n, link="clip"))
+    assert abs(got["a"] - n * p) < 4 * math.sqrt(n * p * (1 - p))
+
+
 def test_not_finite_is_refused():
     with pytest.raises(HarnessError, match="diverged"):
         draw(Fixed([[math.nan] * 3] * 3), 1)
@@ -127,6 +135,30 @@ def test_changed_data_leave_places_open(record):
     assert {one.place for one in words} == {None}
     assert "not at hand" in sampling.lines(other, words, sizes, 1.0, 0)[-1]
     assert sampling.as_plain(other, words, sizes, 1.0, 0)["counts"] is None
+
+
+def test_calibrated_words_come_from_the_fitted_reading():
+    """Raw mean squared error drawn by softmax is noise; calibrated it is nearer to names."""
+    run = RunConfig(
+        data=Data(fraction=0.05), model=Model(n_embd=6, hidden=(32,)), loss=Loss(name="mse"),
+        train=Train(steps=400, eval_every=400),
+    )  # fmt: skip
+    (record,) = train([run])
+    link, fitted = record.summary["calibration/link"], record.summary["calibration/temperature"]
+    words, sizes = sample(record, 500, calibrated=True)
+    drawn = draw(record.module(), 500, temperature=fitted, link=LINKS[int(link)])
+    assert [one.word for one in words] == [word for word, _ in drawn]
+    known = sum(one.place != "new" for one in words)
+    assert known > 2 * sum(one.place != "new" for one in sample(record, 500)[0])
+    assert "--calibrated" in sampling.lines(record, words, sizes, 1.0, 0)[-1]
+    told = sampling.lines(record, words, sizes, 1.0, 0, calibrated=True)
+    assert "T=" in told[0] and "--calibrated" not in told[-1]
+
+
+def test_without_a_calibration_it_is_said(record):
+    bare = {k: v for k, v in record.summary.items() if not k.startswith("calibration/")}
+    with pytest.raises(ConfigError, match="leave --calibrated out"):
+        sample(dataclasses.replace(record, summary=bare), 1, calibrated=True)
 
 
 @pytest.mark.parametrize(
