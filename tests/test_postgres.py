@@ -65,7 +65,7 @@ def postgres(tmp_path_factory):
         )  # fmt: skip
     except subprocess.CalledProcessError as error:
         pytest.skip(f"PostgreSQL does not start here: {(error.stderr or b'')[-200:]}")
-    yield f"postgresql://harness:{password}@127.0.0.1:{port}/postgres"
+    yield f"postgresql+psycopg2://harness:{password}@127.0.0.1:{port}/postgres"
     stop = [binaries / "pg_ctl", "-D", folder / "db", "-m", "immediate", "stop"]
     subprocess.run(stop, **run)
 

@@ -69,7 +69,7 @@ def campaign(kills: int, folder: Path, *, runs: int = 64, seed: int = 0, say=pri
     assert len(want) == runs
     while tally.kills < kills:
         home = folder / f"sweep{tally.sweeps}"
-        disturbed(command, home, kills, length, rng, tally)
+        length = min(length, disturbed(command, home, kills, length, rng, tally))
         judge(home, want, points, tally)
         say(f"{tally.kills}/{kills} kills: {tally}", flush=True)
         if not tally.clean:
@@ -80,11 +80,15 @@ def campaign(kills: int, folder: Path, *, runs: int = 64, seed: int = 0, say=pri
 
 def disturbed(
     command: list[str], home: Path, kills: int, length: float, rng: random.Random, tally: Tally
-) -> None:
-    """One sweep, killed at random instants until it comes through between two kills."""
+) -> float:
+    """One sweep, killed at random instants until it comes through between two kills.
+
+    Returns how long its last launch took.
+    """
     safe: set[str] = set()
     tries = 0
     while True:
+        began = time.monotonic()
         process = start(*command, cwd=home)
         tries += 1
         # any instant from its first import on; after some tries it is left more and more time
@@ -94,10 +98,10 @@ def disturbed(
             time.sleep(0.01)
         if process.poll() is not None:
             if process.returncode == 0:
-                return
+                return time.monotonic() - began
             tally.failed.append(f"{home.name}: exit {process.returncode}")
             if len(tally.failed) > 5:
-                return
+                return length
             continue
         pids = workers_of(process)
         tally.kills += 1
