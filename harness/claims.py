@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from harness.config import RunConfig, nest, run_config
 from harness.errors import ConfigError, HarnessError, shown
 from harness.ledger import Ledger
+from harness.mlstore import redacted
 from harness.recordfiles import CURVES, WEIGHTS
 from harness.records import Curve, read_curves
 from harness.saved import SURROUNDINGS, check_whole, read_config
@@ -128,7 +129,8 @@ def _of_mlflow(name: str, ledger: Ledger, uri: str | None) -> Claim:
     ids = sorted({run.data.tags["harness.run_id"] for run in found})
     if not ids:
         raise ConfigError(
-            f"there is no run {shown(name)} in {ledger.root} or in MLflow at {store.uri}; RUN is a "
+            f"there is no run {shown(name)} in {ledger.root} or in MLflow at "
+            f"{redacted(store.uri)}; RUN is a "
             "run id of one of these, or a saved config.yaml (see `harness list`)."
         )
     if len(ids) > 1:
@@ -145,7 +147,7 @@ def _of_mlflow_run(store: Any, run: Any, weights: list[bytes | None]) -> Claim:
     from harness import portable
     from harness.mlreader import setting
 
-    tags, where = run.data.tags, f"run {run.info.run_id} of MLflow at {store.uri}"
+    tags, where = run.data.tags, f"run {run.info.run_id} of MLflow at {redacted(store.uri)}"
     content = store.artifact(run, "config.yaml")
     if content is not None:
         values = _yaml(content, f"config.yaml of {where}")

@@ -138,13 +138,14 @@ def reproduce(run: str, as_json: bool, ledger: str, uri: str | None) -> int:
     """
     import json
 
-    from harness import console
     from harness.claims import find_claim
     from harness.ledger import Ledger
+    from harness.progress import progress
     from harness.reproduction import reproduce as again
 
     claim = find_claim(run, ledger=Ledger(ledger), uri=uri)
-    with console.progress({claim.run_id: claim.config.train.steps}) as meter:
+    steps = {claim.run_id: claim.config.train.steps}
+    with progress(steps, {claim.run_id: claim.config.loss.name}) as meter:
         found = again(claim, progress=lambda done, _: meter.step(claim.run_id, done))
     if as_json:
         click.echo(json.dumps(found.to_plain()))
@@ -298,8 +299,7 @@ def run(argv: list[str] | None = None) -> int:
     except HarnessError as error:
         return _told(error, error.exit_code)
     except click.ClickException as error:
-        error.show()
-        return 2
+        return _told(error, 2, text=_of_click(error))
     except (click.Abort, KeyboardInterrupt):
         return 130
     except SystemExit as done:  # Hydra's help leaves this way
@@ -316,10 +316,24 @@ def _warning_line(message: Warning | str, *_: object, **__: object) -> str:
     return f"harness: {message}\n"
 
 
-def _told(error: Exception, code: int, prefix: str = "") -> int:
+def _of_click(error: click.ClickException) -> str:
+    context = getattr(error, "ctx", None)
+    path = context.command_path if context is not None else "harness"
+    return f"{error.format_message()} See {path} --help."
+
+
+def _told(error: Exception, code: int, prefix: str = "", text: str = "") -> int:
     if os.environ.get("HARNESS_DEBUG") == "1":
         traceback.print_exception(error)
-    click.echo(f"harness: {prefix}{error}", err=True)
+    line = f"harness: {prefix}{text or error}"
+    # a terminal takes neither halves of characters nor what would move its cursor
+    click.echo(
+        "".join(
+            char if char.isprintable() or char == "\n" else char.encode("unicode_escape").decode()
+            for char in line
+        ),
+        err=True,
+    )
     if prefix:
         click.echo("harness: HARNESS_DEBUG=1 shows where.", err=True)
     return code

@@ -48,9 +48,7 @@ class Data:
     unique_words: bool | None = knob(
         None, stacks=False, help="drop repeated words before the split; null = all but markov"
     )
-    words: int = knob(
-        5000, low=10, high=10_000_000, unit="words drawn, markov alone", stacks=False
-    )
+    words: int = knob(5000, low=10, high=10_000_000, unit="words drawn, markov alone", stacks=False)
     source_seed: int = knob(
         0, low=0, high=2**32 - 1, stacks=False, help="the markov source's own transition table"
     )
@@ -254,6 +252,12 @@ class RunConfig:
             raise ConfigError(
                 f"init.output_bias is 'log_unigram', but data={self.data.name} has no symbols; "
                 f"allowed there: {', '.join(BIASES)}."
+            )
+
+        if self.model.batch_norm and self.train.batch_size < 2:
+            raise ConfigError(
+                f"train.batch_size is {self.train.batch_size}, but model.batch_norm is true, which "
+                "needs a spread over the batch; allowed: 2 or more, or model.batch_norm=false."
             )
 
     def flat(self) -> dict[str, Any]:

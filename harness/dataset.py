@@ -14,7 +14,6 @@ import dataclasses
 import functools
 import hashlib
 import math
-import os
 import random
 from collections import Counter
 from dataclasses import dataclass, field
@@ -23,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from harness import markov, points
+from harness import markov, memory, points
 from harness.contexts import (
     Codes,
     count_pairs,
@@ -139,6 +138,8 @@ def _load(data: Data, sha256: str) -> Dataset:
 def _source(data: Data) -> tuple[Any, str, tuple[str, ...]]:
     """(words, or points and labels; sha256; notes) of a source, cached."""
     if data.name == "markov" or data.name in BINARY_SOURCES:
+        if data.name == "markov":
+            _refuse_too_large(data.words * 8, data.block_size)  # about 8 characters a word
         return _drawn(data.name, data.source_seed, data.words)
     found = read_words(data)
     return found.words, found.sha256, found.notes
@@ -147,7 +148,6 @@ def _source(data: Data) -> tuple[Any, str, tuple[str, ...]]:
 @functools.lru_cache(maxsize=4)
 def _drawn(name: str, seed: int, n: int) -> tuple[Any, str, tuple[str, ...]]:
     if name == "markov":
-        _refuse_too_large(n * 8, 8)
         words = markov.draw_words(seed, n)
         return words, checksum(words), ()
     x_NI, y_N = (points.blobs if name == "points" else points.moons)(seed, n)
@@ -274,13 +274,11 @@ def _point_split(x_NI: NDArray[np.float32], y_N: Codes) -> Split:
 
 def _refuse_too_large(examples: int, block_size: int) -> None:
     """DataError before allocating, where the arrays would not fit beside everything else."""
-    if not hasattr(os, "sysconf"):  # Windows
-        return
     need = examples * (3 * block_size + 12) * 8  # contexts, their copies while ranking, indices
-    have = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    if need > MEMORY_SHARE * have:
+    have = memory.total()
+    if have is not None and need > MEMORY_SHARE * have:
         raise DataError(
-            f"the data need about {need / 2**30:,.1f} GiB ({examples:,} examples of "
+            f"the data need about {memory.gib(need)} ({examples:,} examples of "
             f"data.block_size={block_size}); allowed: {MEMORY_SHARE:.0%} of this machine's "
-            f"{have / 2**30:,.1f} GiB. Take fewer words or a smaller block_size."
+            f"{memory.gib(have)}. Take fewer words or a smaller block_size."
         )

@@ -6,11 +6,10 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from harness import console
+from harness import console, footprint
 from harness.config import RunConfig
 from harness.dataset import Dataset, load_data
 from harness.engine import Chunk, one_thread
-from harness.initialization import layer_sizes
 from harness.ledger import Ledger
 from harness.manifests import run_names
 from harness.plan import chunks, group_key
@@ -18,8 +17,6 @@ from harness.plan import chunks, group_key
 TIMED_SECONDS = 0.4  # how long each group is tried out to estimate its speed
 LIVE_SERIES = 4  # loss and nll, train and val: the curves that MLflow shows
 FINAL_METRICS = 40  # other final values a run
-CURVE_BYTES = 700  # of curves.parquet an evaluation, all series together
-RECORD_BYTES = 16_000  # record.json, config.yaml and file heads
 POINT_BYTES = 250  # of mlflow.db a point, indexes included
 POINT_SECONDS = 0.0002  # to write one, in batches
 
@@ -71,22 +68,15 @@ def estimate(
         if key not in tried:
             tried[key] = _trial([runs[p] for p in places], d)
         a_step, a_look = tried[key]
-        looks = _evaluations(run)
+        looks = footprint.looks(run)
         core_seconds += run.train.steps * a_step + looks * a_look
-        width = sum(i * o + o for _, i, o in layer_sizes(run, d)) + d.V * run.model.n_embd
-        number = 8 if run.engine.dtype == "float64" else 4
-        size += len(places) * (RECORD_BYTES + CURVE_BYTES * looks + number * width)
+        size += len(places) * footprint.disk_bytes(run, d)
         points += len(places) * (LIVE_SERIES * looks + FINAL_METRICS)
     seconds = core_seconds / max(1, min(workers, len(groups)))
     if tracked:
         seconds = max(seconds, points * POINT_SECONDS)  # written while training goes on
         size += points * POINT_BYTES
     return Cost(seconds=seconds, bytes=size, points=points if tracked else 0)
-
-
-def _evaluations(run: RunConfig) -> int:
-    every = run.resolved().train.eval_every or 1
-    return -(-run.train.steps // every) + 1
 
 
 def _trial(runs: Sequence[RunConfig], data: Dataset) -> tuple[float, float]:

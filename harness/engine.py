@@ -286,6 +286,7 @@ def train(
     instead of trained again. `data` serves every run when given, otherwise each run's own settings
     are loaded. progress(done, total) counts run-steps. ConfigError on unusable settings.
     """
+    from harness.footprint import check_memory
     from harness.plan import chunks
 
     runs = list(runs)
@@ -296,6 +297,11 @@ def train(
         found = {i: ledger.read(i) for i in ledger.finished(ids)}
         records = {i: record for i, record in found.items() if record is not None}
     todo = {i: (run, d) for i, run, d in zip(ids, runs, sets, strict=True) if i not in records}
+    if todo:
+        check_memory(
+            [run for run, _ in todo.values()], {run.data: d for run, d in todo.values()},
+            device_of(runs[0]),
+        )  # fmt: skip
     total, done = sum(run.train.steps for run, _ in todo.values()), 0
     for places in chunks([run for run, _ in todo.values()], [d for _, d in todo.values()]):
         names = [list(todo)[place] for place in places]

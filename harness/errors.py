@@ -25,12 +25,17 @@ class DataError(HarnessError):
 
 
 def nearest(word: str, known: Iterable[str]) -> str:
-    """" Did you mean 'x'?" for the closest known word, or an empty string where none is close."""
+    """The hint " Did you mean 'x'?" for the closest known word; empty where none is close."""
     close = difflib.get_close_matches(str(word), list(known), n=1, cutoff=0.5)
     return f" Did you mean '{close[0]}'?" if close else ""
 
 
 def shown(value: object, limit: int = 80) -> str:
-    """A value as an error message prints it: its repr, cut to `limit` characters."""
-    text = repr(value)
+    """A value as a message prints it, cut to `limit` characters; null and true as in YAML."""
+    if value is None or isinstance(value, bool):
+        return "null" if value is None else str(value).lower()
+    try:
+        text = repr(value)
+    except (ValueError, RecursionError):  # an integer of thousands of digits, a loop
+        text = f"a {type(value).__name__} too large to show"
     return text if len(text) <= limit else text[: limit - 3] + "..."

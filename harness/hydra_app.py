@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import os
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -28,10 +29,11 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from harness.config import RunConfig, run_config
-from harness.errors import ConfigError, HarnessError
+from harness.errors import ConfigError, HarnessError, shown
+from harness.gridsize import check_points
 from harness.guard import check_setting, check_yaml
 from harness.paths import conf_dir
-from harness.spelling import check_names, quote_paths
+from harness.spelling import check_form, check_names, quote_paths
 
 # a config of the user's own (-cp) has no defaults list of ours: Hydra would leave files behind,
 # log to stdout and train one run after another
@@ -60,11 +62,11 @@ class Task:
 
     def __call__(self, config: DictConfig) -> float | None:
         """Train one run; returns best/nll_val for a sweeper of another kind."""
-        plain = OmegaConf.to_container(config, resolve=True)
         try:
+            plain = OmegaConf.to_container(config, resolve=True)
             return self._run([plain], single=True)[0]
-        except HarnessError as error:
-            self.error = error  # Hydra would print its own lines around it
+        except Exception as error:  # noqa: BLE001  Hydra would print its own lines around it
+            self.error = error
             return None
 
     def fused(self, configs: Sequence[Any], jobs: Sequence[Sequence[str]]) -> list[Any]:
@@ -113,6 +115,11 @@ def run(argv: Sequence[str], *, multirun: bool) -> int:
     Raises ConfigError or DataError for bad input, before any run is created.
     """
     own, rest = own_flags(argv)
+    if own.into is not None and not (multirun or {"-m", "--multirun"}.intersection(rest)):
+        raise ConfigError(
+            f"--into is {shown(own.into)}, but harness train makes one run, which belongs to no "
+            "sweep; allowed with harness sweep."
+        )
     return _call(rest, Task(**vars(own)), multirun=multirun)
 
 
@@ -127,6 +134,7 @@ def _call(rest: Sequence[str], task: Task, *, multirun: bool) -> int:
     args.multirun = not looks_only and (multirun or args.multirun)
     args.run = False if args.multirun or looks_only else args.run
     if not args.shell_completion:
+        args.overrides = [text for text in args.overrides if text != "experiment=null"]
         check_overrides(args.overrides, foreign=bool(args.config_dir or args.config_path))
     task.overrides = tuple(args.overrides)
     if args.config_path is not None:
@@ -134,7 +142,8 @@ def _call(rest: Sequence[str], task: Task, *, multirun: bool) -> int:
         args.overrides += surroundings(args.overrides)
     _delegate(args, task)
     if task.error is not None:
-        raise task.error
+        with clear_errors():
+            raise task.error
     return task.exit_code
 
 
@@ -145,7 +154,11 @@ def own_flags(argv: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
     parser.add_argument("--dry-run", action="store_true")
     parser.add_argument("--into", metavar="SWEEP")
     parser.add_argument("--quiet", action="store_true")
-    return parser.parse_known_args(list(argv))
+    parser.exit_on_error = False
+    try:
+        return parser.parse_known_args(list(argv))
+    except argparse.ArgumentError as error:
+        raise ConfigError(f"{error}; harness train --help lists the flags.") from None
 
 
 def parse(argv: Sequence[str]) -> argparse.Namespace:
@@ -163,8 +176,11 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
 
 def check_overrides(overrides: Sequence[str], *, foreign: bool) -> None:
     """Refuse what could run code or is misspelt. `foreign`: the user brings YAML of their own."""
+    for text in overrides:
+        check_form(text)
     with clear_errors():
         parsed = OverridesParser.create().parse_overrides(list(overrides))
+    check_points(parsed)
     for override in parsed:
         for value in _values(override):
             check_setting(override.key_or_group, value)
@@ -226,9 +242,18 @@ def clear_errors() -> Iterator[None]:
             raise cause from None
         if not isinstance(error, (HydraException, OmegaConfBaseException)) and not _hydras(error):
             raise
-        parts = [str(error), str(error.__cause__ or "")]
-        text = " ".join(" ".join(parts).split())
-        raise ConfigError(text or type(error).__name__) from error
+        raise ConfigError(in_words(error)) from error
+
+
+def in_words(error: Exception) -> str:
+    """Hydra's or OmegaConf's message as one line, the setting first and no inner types."""
+    text = " ".join(f"{error} {error.__cause__ or ''}".split())
+    text = re.sub(r" See https://hydra\.cc/\S*override_grammar/\S*( for details)?", "", text)
+    key = getattr(error, "full_key", None)
+    text = re.sub(r" (full_key: \S*|object_type=\S*|reference_type=\S*)", "", text)
+    if "overrid" in text or "LexerNoViableAlt" in text or "no viable alternative" in text:
+        text += ". Allowed: key=value, a grid as key=a,b; quote odd text twice: 'key=\"a b\"'"
+    return f"{key}: {text}." if key else text or type(error).__name__
 
 
 def _hydras(error: Exception) -> bool:

@@ -21,6 +21,7 @@ from harness.selecting import text
 if TYPE_CHECKING:
     from rich.table import Table
 
+NOWHERE = os.path.join(os.devnull, "no ledger")  # noqa: PTH118  opening it finds and makes nothing
 GROUPS = ("init", "loss", "nll", "nll_calibrated", "calibration", "perplexity", "accuracy")
 
 
@@ -104,8 +105,7 @@ def find_run(run: str, ledger: Ledger | None, uri: str | None = None) -> RunReco
     from harness.lookup import find_record
 
     try:
-        # without a ledger an empty one is looked into: opening it writes nothing
-        return find_record(run, ledger=ledger or Ledger(os.devnull), uri=uri)
+        return find_record(run, ledger=ledger or Ledger(NOWHERE), uri=uri)
     except ConfigError as error:
         if ledger is None:
             raise

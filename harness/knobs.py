@@ -44,25 +44,51 @@ def knob(
     rule = {
         "help": help, "low": low, "above": above, "high": high, "below": below,
         "one_of": one_of, "unit": unit, "stacks": stacks, "seed": seed, "numeric": numeric,
+        "default": default,
     }  # fmt: skip
     return dataclasses.field(default=default, metadata=rule)
 
 
 def allowed(rule: typing.Mapping[str, Any], kind: Any) -> str:
-    """What a field accepts, in words: "a number, 0 or more"."""
+    """What a field accepts, in words: "a number above 0, or null"."""
+    or_null = ", or null" if _optional(kind) else ""
     if rule.get("one_of"):
-        words = "one of " + ", ".join(rule["one_of"])
-        return words + (", or null" if _optional(kind) else "")
+        return "one of " + ", ".join(rule["one_of"]) + or_null
     base = _element(kind)
-    words = {bool: "true or false", int: "a whole number", float: "a number", str: "text"}[base]
+    bounds = _bounds(rule)
     if _is_list(kind):
-        words = f"a list, each entry {words}"
-    for name, text in (("low", ">="), ("above", ">"), ("high", "<="), ("below", "<")):
-        if rule.get(name) is not None:
-            words += f" {text} {rule[name]:g}"
-    if rule.get("unit"):
-        words += f" ({rule['unit']})"
-    return words + (", or null" if _optional(kind) else "")
+        plural = {bool: "true or false", int: "whole numbers", float: "numbers", str: "texts"}
+        words = f"a list of {plural[base]}{f', each {bounds}' if bounds else ''}"
+        words += f", such as {list(rule['default'])}" if rule.get("default") else ""
+    else:
+        single = {bool: "true or false", int: "a whole number", float: "a number", str: "text"}
+        words = f"{single[base]} {bounds}".rstrip()
+    return words + or_null + (f" ({rule['unit']})" if rule.get("unit") else "")
+
+
+def _bounds(rule: typing.Mapping[str, Any]) -> str:
+    """A range in words: "from 0 up to but not including 1", "above 0", "of 1 or more"."""
+    low, above, high, below = (
+        None if rule.get(name) is None else _plain(rule[name])
+        for name in ("low", "above", "high", "below")
+    )
+    if low is not None and high is not None:
+        return f"from {low} to {high}"
+    if low is not None and below is not None:
+        return f"from {low} up to but not including {below}"
+    ends = [
+        text
+        for text, end in (
+            (f"of {low} or more", low), (f"above {above}", above),
+            (f"at most {high}", high), (f"below {below}", below),
+        )
+        if end is not None
+    ]  # fmt: skip
+    return " and ".join(ends)
+
+
+def _plain(bound: float) -> str:
+    return str(int(bound)) if bound == int(bound) else repr(bound)
 
 
 def check(prefix: str, settings: Any) -> None:

@@ -57,7 +57,7 @@ class Ledger(Shelf):
         home = self.root / "records"
         try:
             return sorted(n for n in os.listdir(home) if NAME.fullmatch(n))  # noqa: PTH208
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return []
 
     def find_run(self, prefix: str) -> str:

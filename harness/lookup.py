@@ -77,6 +77,7 @@ def _of_config(path: Path) -> str:
 
 def _from_mlflow(name: str, home: Ledger, uri: str | None) -> RunRecord:
     from harness.mlreader import MlflowReader
+    from harness.mlstore import redacted
 
     try:
         reader = MlflowReader(uri)
@@ -85,7 +86,7 @@ def _from_mlflow(name: str, home: Ledger, uri: str | None) -> RunRecord:
     found = reader.runs_named(name)
     ids = list(dict.fromkeys(one.data.tags["harness.run_id"] for one in found))
     if not ids:
-        raise ConfigError(_unknown(name, home, f"nor does MLflow at {reader.uri}."))
+        raise ConfigError(_unknown(name, home, f"nor does MLflow at {redacted(reader.uri)}."))
     if len(ids) > 1:
         raise ConfigError(
             f"run {shown(name)} is not unique: {', '.join(ids[:5])}; give more digits."

@@ -23,6 +23,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
 T = TypeVar("T")
+_SECRET = re.compile(  # a parameter of an address whose name says that its value is secret
+    r"([?&][\w.-]*(?:password|passwd|pwd|secret|token|signature|credential|key)[\w.-]*=)[^&\s'\"]+",
+    re.IGNORECASE,
+)
 SCHEMES = ("sqlite", "postgresql", "mysql", "mssql", "http", "https", "databricks", "uc")
 LOCKED_SECONDS = 90.0  # how long a locked database is waited for; one try takes up to 20 s itself
 LOCKED = ("database is locked", "TEMPORARILY_UNAVAILABLE", "database table is locked")
@@ -55,8 +59,9 @@ def store_address(uri: str | None) -> str:
 
 
 def redacted(text: str) -> str:
-    """The text with the password of any address in it replaced by ***."""
-    return re.sub(r"(://[^/:@\s]*):[^/\s]*@", r"\1:***@", text)
+    """The text with every password in an address (user:password@, ?password=...) as ***."""
+    text = re.sub(r"(://[^/:@\s]*):(?!\d+/)[^\s'\"]*@", r"\1:***@", text)
+    return _SECRET.sub(r"\1***", text)
 
 
 def sqlite_file(uri: str) -> Path | None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from harness.errors import ConfigError
+from harness.errors import ConfigError, shown
 from harness.knobs import check, knob
 
 
@@ -37,6 +37,11 @@ class Tracking:
             raise ConfigError(
                 f"tracking.experiment has {len(self.experiment)} characters; "
                 "allowed: 1 to 250, not all blank."
+            )
+        if not self.experiment.isprintable() or not self.experiment.strip(". "):
+            raise ConfigError(
+                f"tracking.experiment is {shown(self.experiment)}; allowed: a name of printable "
+                "characters, not of dots alone."
             )
 
 

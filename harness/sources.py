@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from harness.durable import digest
 from harness.errors import ConfigError, nearest, shown
 from harness.ledger import Ledger
+from harness.mlstore import redacted
 from harness.reading import (
     SweepTable,
     long_curves,
@@ -94,7 +95,9 @@ def _parents(store: MlflowReader, selector: str, own: Sequence[str]) -> list[Any
         found = [run for run in every if run.info.experiment_id in homes]
     if not found:
         if selector in ("newest", "all"):
-            raise ConfigError(f"there is no sweep at {store.uri}; start one with `harness sweep`.")
+            raise ConfigError(
+                f"there is no sweep at {redacted(store.uri)}; start one with `harness sweep`."
+            )
         raise _unknown(selector, [*own, *ids, *store.experiments.values()])
     return found
 
@@ -157,7 +160,8 @@ def mlflow_table(store: MlflowReader, parent: Any) -> SweepTable:
     meta: dict[str, Any] = {
         "sweep_id": tags["harness.sweep_id"], "name": parent.info.run_name,
         "created": parent.info.start_time / 1000, "overrides": _overrides(store, parent),
-        "experiment": store.experiments.get(parent.info.experiment_id), "source": store.uri,
+        "experiment": store.experiments.get(parent.info.experiment_id),
+        "source": redacted(store.uri),
         "mlflow_run_id": parent.info.run_id, "environment": {}, "data": {},
     }  # fmt: skip
     if floors := {k: v for k, v in parent.data.metrics.items() if k.startswith("floor/")}:

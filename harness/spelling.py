@@ -17,6 +17,7 @@ from harness.errors import ConfigError, nearest, shown
 from harness.paths import conf_dir
 from harness.settings import Ledger, Tracking
 
+LONGEST = 100_000  # characters of one override
 PATH_KEYS = ("data.path", "ledger.dir", "tracking.uri", "tracking.artifacts")
 
 
@@ -37,6 +38,28 @@ def group_choices() -> dict[str, tuple[str, ...]]:
         for folder in sorted(conf_dir().iterdir())
         if folder.is_dir()
     }
+
+
+def check_form(text: str) -> None:
+    """ConfigError for what is no key=value at all; finer faults are left to Hydra's parser."""
+    if "\x00" in text or any("\ud800" <= char <= "\udfff" for char in text):
+        raise ConfigError(
+            f"{shown(text)} holds a NUL character or bytes that are not UTF-8; remove them (a file "
+            "of such a name must be renamed)."
+        )
+    if len(text) > LONGEST:
+        raise ConfigError(
+            f"{shown(text, 40)} has {len(text):,} characters; allowed: {LONGEST:,}. Longer grids "
+            "belong in a YAML file: -cd FOLDER experiment=NAME."
+        )
+    key, equals, _ = text.partition("=")
+    if not equals and not text.startswith("~"):
+        raise ConfigError(
+            f"{shown(text)} is no setting: it has no '='; allowed: key=value, such as seed=1 or "
+            f"loss=mse.{nearest(text, known_keys())}"
+        )
+    if equals and not key.strip("+~ "):
+        raise ConfigError(f"{shown(text)} names no setting; allowed: key=value, such as seed=1.")
 
 
 def check_names(given: Sequence[tuple[str, Sequence[Any]]], *, foreign: bool) -> None:
@@ -66,6 +89,13 @@ def _check_choice(group: str, value: Any, options: tuple[str, ...], *, foreign: 
         return
     if isinstance(value, dict):
         return  # a mapping of settings: checked when the run is built
+    if group == "data" and isinstance(value, str) and value not in options:
+        path = Path(value)
+        if path.suffix or len(path.parts) > 1:
+            raise ConfigError(
+                f"data is {shown(value)}, which looks like a file; for a word list of your own: "
+                f"data=file data.path={value}. Known: {', '.join(options)}."
+            )
     if not isinstance(value, str) or (value not in options and not foreign):
         raise ConfigError(
             f"{group} is {shown(value)}; known: {', '.join(options)}.{nearest(str(value), options)}"

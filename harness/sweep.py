@@ -15,10 +15,12 @@ from typing import TYPE_CHECKING, Any
 
 from harness import console, outcome
 from harness.config import Data, RunConfig, build, sweep_id
+from harness.datanotes import data_notes
 from harness.durable import LedgerError
 from harness.errors import ConfigError
 from harness.ledger import Ledger
 from harness.manifests import SweepManifest, new_single, new_sweep
+from harness.mlstore import redacted, store_address
 from harness.progress import progress
 from harness.saved import read_config
 from harness.settings import Ledger as LedgerSettings
@@ -26,6 +28,8 @@ from harness.settings import Tracking
 from harness.stopping import Stop, StoppedError, stop_signals
 
 if TYPE_CHECKING:
+    from harness.dataset import Dataset
+    from harness.footprint import Need
     from harness.silent import NullTracker
 
 WAIT_SECONDS = 5.0  # of waiting for MLflow before that is said
@@ -61,6 +65,8 @@ class Jobs:
     checksums: Mapping[Data, str]
     tracking: Tracking
     ledger: LedgerSettings
+    sets: Mapping[Data, Dataset]
+    need: Need  # of the chunk that takes most memory
 
 
 def run_jobs_of(
@@ -80,6 +86,9 @@ def run_jobs_of(
         )  # fmt: skip
         return Outcome(values=[None] * len(configs))
     ledger = Ledger(jobs.ledger.dir)
+    _check_disk(jobs, ledger)
+    if options.into is not None:
+        ledger.read_sweep(options.into)  # an unknown one is refused before anything is made
     ledger.prepare()
     with ledger.lock_sweep(_sweep_id(jobs, options, ledger)):
         fresh = _manifest(jobs, options, overrides, ledger)
@@ -98,6 +107,7 @@ def run_jobs_of(
 def check_jobs(configs: Sequence[Mapping[str, Any]]) -> Jobs:
     """Settings and data of every job; nothing is written. ConfigError or DataError if wrong."""
     from harness.dataset import load_data
+    from harness.footprint import check_memory
 
     surroundings, runs = set(), []
     for config in configs:
@@ -111,19 +121,44 @@ def check_jobs(configs: Sequence[Mapping[str, Any]]) -> Jobs:
             "Start a sweep for each."
         )
     sources = dict.fromkeys(run.data for run in runs)
-    checksums = {data: load_data(data).sha256 for data in sources}
+    sets = {data: load_data(data) for data in sources}
+    checksums = {data: found.sha256 for data, found in sets.items()}
+    for tracking, _ in surroundings:
+        if tracking.name != "off":
+            store_address(tracking.uri)
+    _check_executor(runs)
     from harness.engine import device_of  # torch: loaded once all else is known to be right
 
-    _check_machine(runs)
+    _check_device(runs)
+    need = check_memory(runs, sets, device_of(runs[0]))
+    for text in data_notes(runs, sets):
+        console.say(text)
     ids = tuple(run.run_id(checksums[run.data], device_of(run)) for run in runs)
     tracking, kept = surroundings.pop()
     return Jobs(
         run_ids=ids, runs=dict(zip(ids, runs, strict=True)), checksums=checksums,
-        tracking=tracking, ledger=kept,
+        tracking=tracking, ledger=kept, sets=sets, need=need,
     )  # fmt: skip
 
 
-def _check_machine(runs: Sequence[RunConfig]) -> None:
+def _check_disk(jobs: Jobs, ledger: Ledger) -> None:
+    from harness.footprint import check_disk
+
+    todo = [run for run_id, run in jobs.runs.items() if not ledger.has(run_id)]
+    check_disk(todo, jobs.sets, ledger.root)
+
+
+def _check_executor(runs: Sequence[RunConfig]) -> None:
+    for name in dict.fromkeys(run.engine.executor for run in runs):
+        if name != "local":
+            raise ConfigError(
+                f"engine.executor is '{name}', which this version does not have; allowed: local "
+                f"(every core of this machine). Several machines can share one ledger.dir instead, "
+                "each with its own part of the grid."
+            )
+
+
+def _check_device(runs: Sequence[RunConfig]) -> None:
     import torch
 
     if any(run.engine.device == "cuda" for run in runs) and not torch.cuda.is_available():
@@ -131,12 +166,6 @@ def _check_machine(runs: Sequence[RunConfig]) -> None:
             "engine.device is 'cuda', but torch finds no CUDA card here; allowed here: auto, cpu. "
             "A card needs its driver and torch's CUDA build: make setup TORCH=cuda."
         )
-    for run in runs:
-        if run.engine.executor != "local":
-            raise ConfigError(
-                f"engine.executor is '{run.engine.executor}', which this version does not have; "
-                "allowed: local."
-            )
 
 
 def _sweep_id(jobs: Jobs, options: Options, ledger: Ledger) -> str:
@@ -150,7 +179,7 @@ def _sweep_id(jobs: Jobs, options: Options, ledger: Ledger) -> str:
 def _manifest(
     jobs: Jobs, options: Options, overrides: Sequence[str], ledger: Ledger
 ) -> SweepManifest:
-    shown = tuple(text for text in overrides if not text.startswith("hydra"))
+    shown = tuple(redacted(text) for text in overrides if not text.startswith("hydra"))
     told = {"experiment": jobs.tracking.experiment, "weights": jobs.tracking.weights}
     if options.single:
         run_id, run = next(iter(jobs.runs.items()))
@@ -235,7 +264,7 @@ def _run_all(
 
         run_jobs(
             list(todo.values()), ledger=ledger, on_event=on_event, stop=stop,
-            workers=1 if options.single else next(iter(todo.values())).engine.workers,
+            workers=1 if options.single else _workers(jobs),
             checkpoint_seconds=jobs.ledger.checkpoint_seconds, replace=options.again,
         )  # fmt: skip
     return failed
@@ -243,4 +272,8 @@ def _run_all(
 
 def _workers(jobs: Jobs) -> int:
     asked = next(iter(jobs.runs.values())).engine.workers
-    return asked if isinstance(asked, int) else len(os.sched_getaffinity(0))
+    if isinstance(asked, int):
+        return asked
+    from harness.footprint import workers_that_fit
+
+    return workers_that_fit(jobs.need, len(os.sched_getaffinity(0)))

@@ -14,6 +14,7 @@ import urllib.request
 from pathlib import Path
 
 from harness.errors import ConfigError, HarnessError
+from harness.mlstore import redacted
 
 HOST = "127.0.0.1"  # MLflow asks nobody for a password: never a public address
 FIRST_PORT = 5000
@@ -37,7 +38,7 @@ def serve(port: int | None = None) -> int:
     uri = store_uri()
     if uri.startswith(("http://", "https://")):
         raise ConfigError(
-            f"MLFLOW_TRACKING_URI is {uri}: that server shows its own pages; open it."
+            f"MLFLOW_TRACKING_URI is {redacted(uri)}: that server shows its own pages; open it."
         )
     path = Path(uri.removeprefix("sqlite:///"))
     if uri.startswith("sqlite:///") and not path.exists():

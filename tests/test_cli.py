@@ -41,7 +41,7 @@ def test_importing_the_package_loads_no_torch(tmp_path):
     ("words", "said"),
     [
         (["train", "loss=crossentropy"], "Did you mean 'cross_entropy'"),
-        (["train", "optim.lr=.nan"], "optim.lr is '.nan'; allowed: a number > 0"),
+        (["train", "optim.lr=.nan"], "optim.lr is '.nan'; allowed: a number above 0"),
         (["train", "optim.lr=0,1"], "multirun"),
         (["train", "model.hidden=200"], "model.hidden is 200; allowed: a list"),
         (["train", "reg.strength=1"], "reg=l2 reg.strength=0,1"),

@@ -80,6 +80,9 @@ class FusedSweeper(BasicSweeper):
         assert self.hydra_context is not None and self.launcher is not None
         parser = OverridesParser.create(config_loader=self.hydra_context.config_loader)
         overrides = parser.parse_overrides([*self._parse_config(), *arguments])
+        from harness.gridsize import check_points
+
+        check_points(overrides)
         batches = self.split_arguments(overrides, self.max_batch_size)
         returns, first = [], 0
         for batch in batches:
