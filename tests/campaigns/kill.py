@@ -83,7 +83,7 @@ def disturbed(
 ) -> float:
     """One sweep, killed at random instants until it comes through between two kills.
 
-    Returns how long its last launch took.
+    Returns how long an undisturbed launch takes, as far as is known now.
     """
     safe: set[str] = set()
     tries = 0
@@ -98,7 +98,7 @@ def disturbed(
             time.sleep(0.01)
         if process.poll() is not None:
             if process.returncode == 0:
-                return time.monotonic() - began
+                return time.monotonic() - began if tries == 1 else length
             tally.failed.append(f"{home.name}: exit {process.returncode}")
             if len(tally.failed) > 5:
                 return length
