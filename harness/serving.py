@@ -75,6 +75,8 @@ def save_model(record: RunRecord, folder: Path, described: Any = None) -> Path:
 
     weights = folder / "weights.safetensors"
     weights.write_bytes(portable.pack(record))
+    code = folder / CODE.name  # a copy: MLflow writes the path it came from into the model
+    code.write_bytes(CODE.read_bytes())
     signature = ModelSignature(
         Schema([ColSpec(DataType.string, "context")]),
         Schema([ColSpec(DataType.double, symbol) for symbol in record.symbols]),
@@ -83,7 +85,7 @@ def save_model(record: RunRecord, folder: Path, described: Any = None) -> Path:
     with _without_notes():
         pyfunc.save_model(
             path=folder / NAME,
-            python_model=str(CODE),
+            python_model=str(code),
             artifacts={"weights": str(weights)},
             signature=signature,
             input_example=example,
