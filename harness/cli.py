@@ -10,16 +10,35 @@ import os
 import sys
 import traceback
 import warnings
+from collections.abc import Sequence
 from typing import Any
 
 import click
 
 from harness import __version__
+from harness.errors import ConfigError, HarnessError, shown
+from harness.paths import check_output, check_path
 
 _OPEN = {"ignore_unknown_options": True, "allow_extra_args": True, "help_option_names": []}
 
+
+def _path(_: click.Context, option: click.Parameter, value: str) -> str:
+    check_path(option.opts[0], value)
+    return value
+
+
+def _output(_: click.Context, option: click.Parameter, value: str | None) -> str | None:
+    if value is not None:
+        check_output(option.opts[0], value)
+    return value
+
+
 _LEDGER = click.option(
-    "--ledger", default="runs", show_default=True, help="Folder of the ledger (ledger.dir)."
+    "--ledger",
+    default="runs",
+    show_default=True,
+    callback=_path,
+    help="Folder of the ledger (ledger.dir).",
 )
 _URI = click.option("--uri", help="MLflow's address; default: MLFLOW_TRACKING_URI, or ./mlflow.db.")
 
@@ -56,7 +75,7 @@ def sweep(overrides: tuple[str, ...]) -> int:
 @click.argument("overrides", nargs=-1, type=click.UNPROCESSED)
 @click.option("--json", "as_json", is_flag=True, help="One JSON value on stdout.")
 @click.option("--sweep", "grid", is_flag=True, help="A grid (a=1,2): one line a configuration.")
-@click.option("--plot", type=click.Path(), help="Draw expected loss over weight scale to a file.")
+@click.option("--plot", callback=_output, help="Draw expected loss over weight scale to a file.")
 @click.option("--measured", metavar="SWEEP", help="With --plot: dots of a sweep's runs.")
 def estimate(
     overrides: tuple[str, ...], as_json: bool, grid: bool, plot: str | None, measured: str | None
@@ -76,7 +95,7 @@ def estimate(
 @click.option("--widths", default="32,64,128,256,512", show_default=True)
 @click.option("--depths", default="1,2,4", show_default=True, help="Hidden layers.")
 @click.option("--steps", default=10, show_default=True, help="Steps between the two looks.")
-@click.option("--plot", type=click.Path(), help="Draw the check to a file (.svg, .png, .pdf).")
+@click.option("--plot", callback=_output, help="Draw the check to a file (.svg, .png, .pdf).")
 def coordinates(
     overrides: tuple[str, ...], widths: str, depths: str, steps: int, plot: str | None
 ) -> int:
@@ -181,7 +200,6 @@ def rm(sweep: str, dry_run: bool, yes: bool, ledger: str, uri: str | None) -> in
 
     SWEEP is its id or the first digits of it. Runs that another sweep made as well are kept for it.
     """
-    from harness.errors import ConfigError
     from harness.removal import describe, remove
 
     plan = describe(sweep, ledger)
@@ -218,7 +236,9 @@ def rm(sweep: str, dry_run: bool, yes: bool, ledger: str, uri: str | None) -> in
 @click.option("--all-rates", is_flag=True, help="Pool over learning rates, not each loss's best.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON value on stdout.")
 @click.option("--csv", "as_csv", is_flag=True, help="Comma-separated rows on stdout.")
-@click.option("--ledger", default="runs", show_default=True, help="Folder of the ledger.")
+@click.option(
+    "--ledger", default="runs", show_default=True, callback=_path, help="Folder of the ledger."
+)
 @click.option("--uri", help="Read this MLflow store alone, without a ledger.")
 def compare(**asked: Any) -> int:
     """Compare configurations, replicates folded: mean, spread and 95 % interval.
@@ -232,7 +252,9 @@ def compare(**asked: Any) -> int:
 
 @cli.command(name="list")
 @click.option("--json", "as_json", is_flag=True, help="One JSON value on stdout.")
-@click.option("--ledger", default="runs", show_default=True, help="Folder of the ledger.")
+@click.option(
+    "--ledger", default="runs", show_default=True, callback=_path, help="Folder of the ledger."
+)
 @click.option("--uri", help="MLflow's address; its sweeps are listed too.")
 def list_(as_json: bool, ledger: str, uri: str | None) -> int:
     """List the sweeps there are, newest first."""
@@ -244,7 +266,9 @@ def list_(as_json: bool, ledger: str, uri: str | None) -> int:
 @cli.command()
 @click.argument("run")
 @click.option("--json", "as_json", is_flag=True, help="One JSON value on stdout.")
-@click.option("--ledger", default="runs", show_default=True, help="Folder of the ledger.")
+@click.option(
+    "--ledger", default="runs", show_default=True, callback=_path, help="Folder of the ledger."
+)
 @click.option("--uri", help="Read this MLflow store alone, without a ledger.")
 def show(run: str, as_json: bool, ledger: str, uri: str | None) -> int:
     """Show one run: settings, numbers, where it came from."""
@@ -257,7 +281,9 @@ def show(run: str, as_json: bool, ledger: str, uri: str | None) -> int:
 @click.argument("first")
 @click.argument("second")
 @click.option("--json", "as_json", is_flag=True, help="One JSON value on stdout.")
-@click.option("--ledger", default="runs", show_default=True, help="Folder of the ledger.")
+@click.option(
+    "--ledger", default="runs", show_default=True, callback=_path, help="Folder of the ledger."
+)
 @click.option("--uri", help="Read this MLflow store alone, without a ledger.")
 def diff(first: str, second: str, as_json: bool, ledger: str, uri: str | None) -> int:
     """Show what two runs differ in: settings first, then numbers."""
@@ -277,8 +303,10 @@ def ui(port: int | None) -> int:
 
 @cli.command()
 @click.argument("sweeps", nargs=-1, metavar="[SWEEP]...")
-@click.option("-o", "--out", type=click.Path(), help="HTML file; default: report-SWEEP.html here.")
-@click.option("--ledger", default="runs", show_default=True, help="Folder of finished runs.")
+@click.option("-o", "--out", callback=_output, help="HTML file; default: report-SWEEP.html here.")
+@click.option(
+    "--ledger", default="runs", show_default=True, callback=_path, help="Folder of finished runs."
+)
 @click.option("--uri", help="MLflow store; default: MLFLOW_TRACKING_URI, or ./mlflow.db.")
 def report(sweeps: tuple[str, ...], out: str | None, ledger: str, uri: str | None) -> int:
     """Explain a sweep in one HTML file that needs nothing else; also kept on its MLflow parent."""
@@ -289,13 +317,14 @@ def report(sweeps: tuple[str, ...], out: str | None, ledger: str, uri: str | Non
 
 def run(argv: list[str] | None = None) -> int:
     """Run one command line; returns its exit code, and prints errors on stderr in one line."""
-    from harness.errors import HarnessError
     from harness.stopping import end_on_terminate
 
     warnings.formatwarning = _warning_line
+    words = sys.argv[1:] if argv is None else argv
     try:
+        check_words(words)
         with end_on_terminate():
-            code = cli.main(args=argv, prog_name="harness", standalone_mode=False)
+            code = cli.main(args=words, prog_name="harness", standalone_mode=False)
     except HarnessError as error:
         return _told(error, error.exit_code)
     except click.ClickException as error:
@@ -303,7 +332,7 @@ def run(argv: list[str] | None = None) -> int:
     except (click.Abort, KeyboardInterrupt):
         return 130
     except SystemExit as done:  # Hydra's help leaves this way
-        return done.code if isinstance(done.code, int) else int(bool(done.code))
+        return 2 if done.code else 0  # for what is wrong with its flags
     except BrokenPipeError:  # the reader of our output has gone: nobody to tell
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
@@ -314,6 +343,16 @@ def run(argv: list[str] | None = None) -> int:
 
 def _warning_line(message: Warning | str, *_: object, **__: object) -> str:
     return f"harness: {message}\n"
+
+
+def check_words(words: Sequence[str]) -> None:
+    """ConfigError for words that no terminal, file or database could show again."""
+    for word in words:
+        if "\x00" in word or any("\ud800" <= char <= "\udfff" for char in word):
+            raise ConfigError(
+                f"{shown(word)} holds a NUL character or bytes that are not UTF-8; remove them (a "
+                "file of such a name must be renamed)."
+            )
 
 
 def _of_click(error: click.ClickException) -> str:

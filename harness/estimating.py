@@ -19,10 +19,14 @@ def estimate(
     overrides: Sequence[str], *, as_json: bool, grid: bool, plot: str | None, measured: str | None
 ) -> int:
     """Print what the first loss of a config, or of each of a grid's, must be; maybe draw it."""
+    from harness.datanotes import data_notes
+    from harness.dataset import load_data
     from harness.estimate import describe, lines, table_lines
 
     several = grid or any("," in o.partition("=")[2] for o in overrides if o.startswith("loss="))
     runs = hydra_app.compose(overrides, multirun=several)
+    for text in data_notes(runs, {run.data: load_data(run.data) for run in runs}):
+        click.echo(f"harness: {text}", err=True)
     if plot is not None:
         _draw(plot, runs, measured)
     elif measured is not None:

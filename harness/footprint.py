@@ -119,15 +119,15 @@ def check_memory(
         "parameters": ("model.hidden", f"{parameters(run, own):,} parameters", "smaller layers"),
         "batch": ("train.batch_size", f"batches of {run.train.batch_size:,}", "a smaller batch"),
         "evaluation": (
-            f"data={run.data.name} with data.block_size",
-            f"{own.V:,} symbols over its distinct contexts",
+            "data.block_size",
+            f"{own.V:,} symbols after every distinct context of data={run.data.name}",
             "fewer words or symbols, or a smaller block_size",
         ),
         "curves": ("train.eval_every", f"{looks(run):,} evaluations", "a larger eval_every"),
     }
     part = max(parts, key=lambda name: getattr(need, name))
     key, what, remedy = parts[part]
-    value = run.resolved().flat()[key.split()[-1]]
+    value = run.resolved().flat()[key]
     raise ConfigError(
         f"{key} is {value}: one run with {what} needs about {memory.gib(need.bytes)} of memory; "
         f"{_allowed(have, device)} Take {remedy}."

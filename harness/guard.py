@@ -7,6 +7,7 @@ to describe a run, so overrides and YAML files of the user's that hold any of it
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -21,6 +22,7 @@ EXECUTED = ("_target_", "()", "class", "custom_search_space")
 SURROUNDINGS = ("hydra.job.env_set", "hydra.job.env_copy", "hydra.searchpath")
 _HARMLESS = re.compile(r"\$\{now:[^${}]*\}")  # a timestamp in a folder's name
 _PLAIN_TAGS = ("null", "bool", "int", "float", "str", "seq", "map", "merge", "timestamp")
+_NODES = 100_000  # values of one YAML file, aliases written out
 _LIMIT = 1 << 20  # bytes of one YAML file; a config is a few kilobytes
 
 
@@ -71,10 +73,32 @@ def check_yaml(path: Path) -> None:
         raise ConfigError(f"{path} cannot be read as UTF-8 text: {error}.") from error
     try:
         root = yaml.compose(text, Loader=yaml.SafeLoader)
+        if root is None:
+            return
+        _check_node(str(path), "", root, set())
+        size = _expanded(root, {})
     except yaml.YAMLError as error:
         raise ConfigError(f"{path} is no YAML: {' '.join(str(error).split())}.") from error
-    if root is not None:
-        _check_node(str(path), "", root, set())
+    except RecursionError:
+        raise ConfigError(f"{path} is nested too deeply for a config.") from None
+    if size > _NODES:
+        raise ConfigError(
+            f"{path} grows without end, or past {_NODES:,} values, once its aliases (*name) are "
+            "written out; write the values themselves."
+        )
+
+
+def _expanded(node: yaml.Node, known: dict[int, float]) -> float:
+    """Values in a tree once aliases are written out; infinite where one holds itself."""
+    if id(node) not in known:
+        known[id(node)] = math.inf  # until counted: an alias that leads here never ends
+        inner: list[yaml.Node] = []
+        if isinstance(node, yaml.MappingNode):
+            inner = [part for pair in node.value for part in pair]
+        elif isinstance(node, yaml.SequenceNode):
+            inner = node.value
+        known[id(node)] = 1 + sum(_expanded(part, known) for part in inner)
+    return known[id(node)]
 
 
 def _check_node(path: str, key: str, node: yaml.Node, seen: set[int]) -> None:

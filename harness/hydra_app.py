@@ -234,6 +234,8 @@ def clear_errors() -> Iterator[None]:
     """Hydra's and OmegaConf's complaints about a config as ConfigError, one line."""
     try:
         yield
+    except RecursionError:
+        raise ConfigError("a setting is nested too deeply; write a plain value.") from None
     except (HydraException, OmegaConfBaseException, ValueError) as error:
         cause: BaseException | None = error
         while cause is not None and not isinstance(cause, HarnessError):

@@ -163,6 +163,8 @@ def _clean_one(
 
 def _refuse(key: str, value: Any, kind: Any, rule: typing.Mapping[str, Any]) -> ConfigError:
     hint = nearest(value, rule["one_of"]) if rule["one_of"] and isinstance(value, str) else ""
+    if isinstance(value, tuple):
+        value = list(value)
     return ConfigError(f"{key} is {shown(value)}; allowed: {allowed(rule, kind)}.{hint}")
 
 

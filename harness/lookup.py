@@ -106,7 +106,8 @@ def _from_mlflow(name: str, home: Ledger, uri: str | None) -> RunRecord:
 
 def _unknown(name: str, home: Ledger, rest: str) -> str:
     shape = "" if len(name) <= MLFLOW_DIGITS else " (ids have 16 or 32 digits)"
-    return f"no run in {home.root} is called {shown(name)}{shape}, {rest}"
+    where = f"in {home.root}" if home.root.is_dir() else "here"
+    return f"no run {where} is called {shown(name)}{shape}, {rest}"
 
 
 def _record_of(run: Any, content: bytes | None) -> RunRecord:

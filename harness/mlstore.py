@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from harness.durable import alive
 from harness.errors import ConfigError
+from harness.paths import check_path
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -47,15 +48,38 @@ def store_address(uri: str | None) -> str:
     """
     given = uri or os.environ.get("MLFLOW_TRACKING_URI") or "sqlite:///mlflow.db"
     scheme, _, rest = given.partition(":")
+    where = "tracking.uri" if uri else "MLFLOW_TRACKING_URI"
     if scheme.partition("+")[0] not in SCHEMES or not rest:
-        where = "tracking.uri" if uri else "MLFLOW_TRACKING_URI"
         raise ConfigError(
             f"{where} is '{redacted(given)}'; allowed: sqlite:///FILE.db, postgresql://..., "
             "mysql://..., http(s)://SERVER. For a file beside you: sqlite:///mlflow.db."
         )
     if scheme == "sqlite" and rest.startswith("///") and rest != "///:memory:":
-        return f"sqlite:///{Path(rest[3:]).absolute()}"
+        path = Path(rest[3:]).absolute()
+        _check_file(where, path)
+        return f"sqlite:///{path}"
     return given
+
+
+def _check_file(where: str, path: Path) -> None:
+    """ConfigError for a file that is there and no SQLite database: it is never written into."""
+    check_path(where, str(path))
+    try:
+        if not path.exists():
+            return
+        begin = b""
+        if path.is_file():
+            with path.open("rb") as file:
+                begin = file.read(16)
+    except OSError as error:
+        raise ConfigError(
+            f"{where} names {path}, which cannot be read: {error.strerror}."
+        ) from None
+    if not path.is_file() or begin not in (b"", b"SQLite format 3\x00"):
+        raise ConfigError(
+            f"{where} names {path}, which is no SQLite database; allowed: one that MLflow made, or "
+            "a name that is not taken yet."
+        )
 
 
 def redacted(text: str) -> str:

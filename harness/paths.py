@@ -1,14 +1,45 @@
-"""Where the project's own YAML stands: beside the package in a checkout, inside it in a wheel."""
+"""Where the project's own YAML stands, and whether a path of the user's can be one at all."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from harness.errors import HarnessError
+from harness.errors import ConfigError, HarnessError, shown
+
+NAME_BYTES, PATH_BYTES = 255, 4000  # of one name and of a whole path, on usual file systems
+
+
+def check_path(key: str, text: str) -> None:
+    """ConfigError for what no file system takes: too long, or with characters of no text."""
+    longest = max((len(part.encode(errors="replace")) for part in text.split("/")), default=0)
+    if longest > NAME_BYTES or len(text.encode(errors="replace")) > PATH_BYTES:
+        raise ConfigError(
+            f"{key} is {shown(text)}; allowed: a path of at most {PATH_BYTES} bytes, each name in "
+            f"it at most {NAME_BYTES}."
+        )
+    if "\x00" in text:
+        raise ConfigError(f"{key} is {shown(text)}; it holds a NUL character, remove it.")
+
+
+def check_output(key: str, text: str) -> None:
+    """ConfigError unless a file can be written there; called before the work that fills it."""
+    check_path(key, text)
+    path = Path(text)
+    try:
+        folder, is_folder = path.absolute().parent.is_dir(), path.is_dir()
+    except OSError as error:
+        raise ConfigError(f"{key} is {shown(text)}: {error.strerror}.") from None
+    if not folder:
+        raise ConfigError(
+            f"{key} is {shown(text)}, and there is no folder {path.absolute().parent}; make it "
+            "first, or name another file."
+        )
+    if is_folder:
+        raise ConfigError(f"{key} is {shown(text)}, which is a folder; name a file in it.")
 
 
 def conf_dir() -> Path:
-    """Absolute path of conf/; a checkout's own conf/ wins, so that edits there take effect."""
+    """Absolute path of conf/: beside the package in a checkout, inside it in a wheel."""
     here = Path(__file__).resolve().parent
     for folder in (here / "conf", here.parent / "conf"):
         if (folder / "config.yaml").is_file():

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from harness.errors import ConfigError, shown
 from harness.knobs import check, knob
+from harness.paths import check_path
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,3 +63,4 @@ class Ledger:
         check("ledger.", self)
         if not self.dir.strip():
             raise ConfigError("ledger.dir is empty; it must name a folder, such as runs.")
+        check_path("ledger.dir", self.dir)

@@ -75,10 +75,27 @@ def test_what_is_no_yaml_is_named(tmp_path, content):
         check_yaml(path)
 
 
-def test_plain_yaml_passes_and_a_loop_of_aliases_ends(tmp_path):
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a: &a [*a]\n",
+        "a0: &a0 [x, x]\n"
+        + "".join(f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 9)}]\n" for i in range(1, 12)),
+        "a: " + "[" * 5000 + "]" * 5000,
+    ],
+)  # fmt: skip
+def test_what_grows_without_end_is_refused(tmp_path, text):
+    """A loop of aliases; eleven aliases of nine aliases each; brackets without end."""
+    path = tmp_path / "own.yaml"
+    path.write_text(text)
+    with pytest.raises(ConfigError, match=r"own\.yaml (grows without end|is nested too deeply)"):
+        check_yaml(path)
+
+
+def test_plain_yaml_passes(tmp_path):
     path = tmp_path / "own.yaml"
     path.write_text(
-        "# @package _global_\nseed: 3\noptim: {lr: 1.0e-3, embed_lr: null}\na: &a [*a]\n"
+        "# @package _global_\nseed: 3\noptim: {lr: 1.0e-3, embed_lr: null}\na: &a [1]\nb: *a\n"
     )
     check_yaml(path)
     path.write_text("")
