@@ -32,6 +32,7 @@ SCHEMES = ("sqlite", "postgresql", "mysql", "mssql", "http", "https", "databrick
 LOCKED_SECONDS = 90.0  # how long a locked database is waited for; one try takes up to 20 s itself
 LOCKED = ("database is locked", "TEMPORARILY_UNAVAILABLE", "database table is locked")
 KIND = "custom_model_development"  # MLflow's pages for training, not those for language models
+TWICE = ("UNIQUE constraint failed", "duplicate key value")
 PAGE = 1000  # runs a search returns at once
 ENVIRONMENT = {  # only where the user has not said otherwise
     "MLFLOW_DISABLE_TELEMETRY": "true",
@@ -248,7 +249,13 @@ class Store:
 
         data = Dataset(name[:500], digest[:36], "local", source, None, profile)
         entry = DatasetInput(data, [InputTag("mlflow.data.context", "training")])
-        self.call(lambda: self.client.log_inputs(run, [entry]))
+        for last in (False, False, True):
+            try:
+                self.call(lambda: self.client.log_inputs(run, [entry]))
+                return
+            except Exception as error:
+                if last or not any(sign in str(error) for sign in TWICE):
+                    raise  # otherwise another writer entered the same data just before: now found
 
     def put(self, info: Any, folder: Path) -> None:
         """Copy every file of a folder to a run's artifacts; the same name is replaced."""

@@ -221,18 +221,22 @@ class Tracker(NullTracker):
         assert writer is not None
         if not writer.opened:
             writer.open()
-        self._jobs.extend(self._behind.items())
-        self._behind.clear()
-        failures = 0
-        while self._jobs and failures < 2 and not self._abandoned:
-            failures += not self._next_job()
-        if self.ledger is not None and failures == 0 and not self._abandoned:
-            for run_id in writer.missing():
-                self._jobs.append((run_id, ""))
-            while self._jobs and failures < 2 and not self._abandoned:
-                failures += not self._next_job()
-        if failures == 0 and not self._abandoned:
+        if self._write_rest(2) and self.ledger is not None:
+            self._jobs.extend((run_id, "") for run_id in writer.missing())
+            self._write_rest(2)
+        if not self._behind and not self._abandoned:
             writer.close(status)
+
+    def _write_rest(self, failures: int) -> bool:
+        """Write all that waits, what failed before too; give up at so many failures."""
+        while failures and not self._abandoned:
+            if not self._jobs:
+                self._jobs.extend(self._behind.items())
+                self._behind.clear()
+            if not self._jobs:
+                return True
+            failures -= not self._next_job()
+        return False
 
 
 def open_tracking(
