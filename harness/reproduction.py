@@ -18,6 +18,8 @@ from harness.machine import KEYS, same_bits
 from harness.records import environment, weights_bytes
 
 if TYPE_CHECKING:
+    import torch
+
     from harness.records import RunRecord
 
 LOSSES = ("loss/", "nll/", "best/nll", "init/loss_measured")  # what another platform must meet
@@ -33,6 +35,12 @@ class Difference:
     was: Any
     now: Any
     step: int | None = None
+
+    def to_plain(self) -> dict[str, Any]:
+        """JSON values; a number that is none, such as a diverged run's weight, as its name."""
+        plain = dataclasses.asdict(self)
+        odd = {k: v for k, v in plain.items() if isinstance(v, float) and not math.isfinite(v)}
+        return plain | {key: str(value) for key, value in odd.items()}
 
     def __str__(self) -> str:
         at = "" if self.step is None else f" at step {self.step}"
@@ -70,7 +78,7 @@ class Reproduction:
             "run": self.run_id,
             "bitwise": self.bitwise,
             "compared": self.compared,
-            "first_difference": None if first is None else dataclasses.asdict(first),
+            "first_difference": None if first is None else first.to_plain(),
         }
 
     def lines(self) -> list[str]:
@@ -233,21 +241,27 @@ def _number(name: str, claim: Claim, record: RunRecord) -> Difference | None:
 
 
 def _weights(claim: Claim, record: RunRecord) -> Found:
-    import torch
-
     out: Found = []
     for name in sorted({*claim.weights, *record.weights}):
         was, now = claim.weights.get(name), record.weights.get(name)
         found = None
         if was is None or now is None or was.shape != now.shape or was.dtype != now.dtype:
             found = Difference(what=name, was=_form(was), now=_form(now))
-        elif not torch.equal(was, now):
-            place = (was != now).flatten().nonzero()
-            at = int(place[0]) if len(place) else 0
+        elif len(place := _unequal(was, now)):
+            at = int(place[0])
             pair = float(was.flatten()[at]), float(now.flatten()[at])
             found = Difference(what=f"{name}[{at}]", was=pair[0], now=pair[1])
         out.append((found, 0 if was is None else was.numel()))
     return out
+
+
+def _unequal(was: torch.Tensor, now: torch.Tensor) -> torch.Tensor:
+    """Places (flat) where bits differ; nan, as a diverged run's weights are, equals nan."""
+    import torch
+
+    bits = torch.int64 if was.element_size() == 8 else torch.int32
+    same = was.contiguous().view(bits) == now.contiguous().view(bits)
+    return (~(same | (was.isnan() & now.isnan()))).flatten().nonzero().flatten()
 
 
 def _form(tensor: Any) -> str | None:

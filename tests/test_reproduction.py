@@ -9,6 +9,7 @@ import sys
 
 import numpy as np
 import pytest
+import torch
 import yaml
 
 from driven import TINY, environment, harness
@@ -19,7 +20,7 @@ from harness.engine import train
 from harness.errors import ConfigError
 from harness.ledger import Ledger
 from harness.recordfiles import pack_record
-from harness.reproduction import reproduce
+from harness.reproduction import _unequal, reproduce
 from harness.saved import config_yaml, read_config
 
 
@@ -95,6 +96,21 @@ def test_a_weight_a_final_number_or_a_verdict_that_differs_is_found(trained):
         found = reproduce(changed(claim, **more))
         assert found.first_difference.what == what, found.first_difference
         assert not found.good
+
+
+def test_weights_that_are_no_numbers_compare_too(trained):
+    """As of a run that diverged: nan equals nan, and differs from any number."""
+    ledger, records = trained
+    claim = of_ledger(ledger, records[1].run_id)
+    bad = {name: tensor.clone() for name, tensor in claim.weights.items()}
+    bad["output.bias"][:] = float("nan")
+    assert len(_unequal(bad["output.bias"], bad["output.bias"].clone())) == 0
+    assert _unequal(torch.tensor([0.0, 1.0]), torch.tensor([-0.0, 1.0])).tolist() == [0]
+    found = reproduce(changed(claim, weights=bad))
+    assert found.first_difference.what == "output.bias[0]"
+    assert json.loads(json.dumps(found.to_plain(), allow_nan=False))["first_difference"]["was"] == (
+        "nan"
+    )
 
 
 def test_timings_do_not_count(trained):
@@ -219,7 +235,7 @@ def test_a_saved_config_finds_its_numbers_in_the_ledger_or_beside_it(trained, tm
     ("name", "said"),
     [
         ("0123", "no run"), ("", "no run"), ("../x", "cannot be read"),
-        ("x.yaml", "cannot be read"), ("a" * 32, "no run"), ("\x00", "no run"),
+        ("x.yaml", "cannot be read"), ("a" * 32, "no run"), ("\x00", "NUL"),
         ("x" * 300, "no run"),
     ],
 )  # fmt: skip
