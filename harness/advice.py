@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from harness.config import Init, Loss
     from harness.overlap import Facts
 
+PRAISE = ("as expected", "near the uniform loss")  # verdicts that begin so are no warnings
 Z_LIMIT = 4.0  # beyond it the network is not what the config says
 GOOD = 1.05  # expected loss up to this multiple of the uniform loss is a good start
 WRONG = 1.5  # from this multiple on it is confident and wrong

@@ -21,10 +21,16 @@ def rows_of(ledger: Ledger, run_ids: Mapping[str, RunConfig]) -> dict[str, dict[
 
     plains = {run_id: ledger.read_plain(run_id) for run_id in run_ids}
     return {
-        run_id: {**table_row(plain), "remarks": tuple(plain["warnings"])}
+        run_id: {**table_row(plain), "remarks": _remarks(plain)}
         for run_id, plain in plains.items()
         if plain is not None
     }
+
+
+def _remarks(plain: Mapping[str, Any]) -> tuple[str, ...]:
+    """What was said of a run: the verdict on its start, then its warnings, each once."""
+    start = plain["provenance"].get("start")
+    return tuple(dict.fromkeys(([start] if start else []) + list(plain["warnings"])))
 
 
 def value_of(run_id: str, rows: Rows, failed: Mapping[str, str]) -> Any:

@@ -123,6 +123,9 @@ def run_tags(record: RunRecord) -> dict[str, str]:
         tags["harness.git_dirty"] = str(known.get("git_dirty", False)).lower()
     if record.weights:
         tags["harness.weights_sha256"] = digest(weights_bytes(record.weights))
+    start = record.provenance.get("start")
+    if start:
+        tags["harness.start"] = str(start)[:5000]
     if record.warnings:
         tags["harness.warnings"] = "\n".join(record.warnings)[:5000]
     return tags

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from harness.advice import PRAISE
 from harness.baselines import floors
 from harness.calibration import NOT_LOG_PROBABILITIES, calibrated, told
 from harness.config import NUMERICS, RunConfig
@@ -121,7 +122,7 @@ def finish(
     for name, (_, values) in series.items():  # the last look inside the layers
         if name.startswith(("act/", "grad/", "penalty")) and values:
             summary.setdefault(name, values[-1])
-    warnings = [words, *remarks(data, summary)]
+    warnings = ["" if words.startswith(PRAISE) else words, *remarks(data, summary)]
     if diverged_step is not None:
         warnings.append(f"diverged at step {diverged_step}")
     return RunRecord(
@@ -139,6 +140,7 @@ def finish(
             "data_sha256": data.sha256,
             "numerics": NUMERICS,
             **same_bits(device),
+            "start": words,
             "started": started,
             "seconds": seconds,
             **({"calibration": told(fair)} if fair else {}),
