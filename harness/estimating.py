@@ -25,6 +25,8 @@ def estimate(
 
     several = grid or any("," in o.partition("=")[2] for o in overrides if o.startswith("loss="))
     runs = hydra_app.compose(overrides, multirun=several)
+    if not runs:  # a flag of Hydra's that only looks, such as --cfg: it has printed
+        return 0
     for text in data_notes(runs, {run.data: load_data(run.data) for run in runs}):
         click.echo(f"harness: {text}", err=True)
     if plot is not None:
@@ -58,7 +60,10 @@ def coordinates(
     """Train a few steps at several widths and depths; print how spreads grow, maybe draw them."""
     from harness.coordinates import check_coordinates, growth
 
-    (run,) = hydra_app.compose(overrides, multirun=False)
+    runs = hydra_app.compose(overrides, multirun=False)
+    if not runs:
+        return 0
+    (run,) = runs
     table = check_coordinates(
         run, widths=_sizes("--widths", widths), depths=_sizes("--depths", depths), steps=steps
     )

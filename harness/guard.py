@@ -75,6 +75,8 @@ def check_yaml(path: Path) -> None:
         root = yaml.compose(text, Loader=yaml.SafeLoader)
         if root is None:
             return
+        if not isinstance(root, yaml.MappingNode):
+            raise ConfigError(f"{path} holds no settings; allowed: lines such as `seed: 1`.")
         _check_node(str(path), "", root, set())
         size = _expanded(root, {})
     except yaml.YAMLError as error:

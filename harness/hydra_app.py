@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import yaml
 from hydra import version
 from hydra._internal.core_plugins.file_config_source import FileConfigSource
 from hydra._internal.sources_registry import SourcesRegistry
@@ -236,6 +237,8 @@ def clear_errors() -> Iterator[None]:
         yield
     except RecursionError:
         raise ConfigError("a setting is nested too deeply; write a plain value.") from None
+    except yaml.YAMLError as error:
+        raise ConfigError(f"this is no YAML: {' '.join(str(error).split())}.") from error
     except (HydraException, OmegaConfBaseException, ValueError) as error:
         cause: BaseException | None = error
         while cause is not None and not isinstance(cause, HarnessError):
