@@ -380,4 +380,9 @@ def _told(error: Exception, code: int, prefix: str = "", text: str = "") -> int:
 
 def main() -> None:
     """The console script."""
-    sys.exit(run())
+    code = run()
+    if code in (130, 143):  # asked to stop: taking torch and mlflow apart would take seconds more
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+    sys.exit(code)

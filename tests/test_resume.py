@@ -197,7 +197,7 @@ def test_an_interrupt_is_clean_and_resumable(tmp_path, calm, number):
     os.kill(process.pid, number)
     assert process.wait(30) == 128 + number
     took = time.monotonic() - began
-    assert took < 10, took  # 5 s are promised, on a machine that is not starved
+    assert took < 5, took  # about 1.5 s on two busy cores
     err = (tmp_path / "err").read_text()
     assert "stopped; finished runs are kept" in err and "Traceback" not in err
     assert len(list(folder.glob("*.ckpt"))) == 4
