@@ -181,11 +181,13 @@ class Train:
     steps: int = knob(2000, low=0, high=100_000_000, stacks=False)
     batch_size: int = knob(32, low=1, high=1_000_000, unit="examples", stacks=False)
     eval_every: int | None = knob(
-        None, low=1, unit="steps", stacks=False, help="null = max(1, ceil(steps/20))"
-    )
+        None, low=1, high=100_000_000, unit="steps", stacks=False,
+        help="null = max(1, ceil(steps/20))",
+    )  # fmt: skip
     early_stopping: int | None = knob(
-        None, low=1, unit="evaluations without a better nll/val", help="off = null"
-    )
+        None, low=1, high=100_000_000, unit="evaluations without a better nll/val",
+        help="off = null",
+    )  # fmt: skip
     batch_seed: int | None = knob(None, seed=True, help="null = seed")
 
     def __post_init__(self) -> None:

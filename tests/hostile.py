@@ -101,7 +101,7 @@ def keys():
     known = st.sampled_from([*known_keys(), *group_choices()])
     cut = known.map(lambda key: key[:-1] + "x")
     more = st.sampled_from(
-        ["hydra.run.dir", "hydra.sweeper.params", "_target_", "model._target_", "hydra.searchpath",
+        ["hydra.sweeper.params", "_target_", "model._target_", "hydra.searchpath",
          "hydra.job.env_set.A", "hydra/launcher", "a.b.c", "seed.x", "optim.lr.x", "loss@x"]
     )  # fmt: skip
     return st.one_of(known, known, known, cut, more, _TEXT)
