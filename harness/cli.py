@@ -317,7 +317,7 @@ def report(sweeps: tuple[str, ...], out: str | None, ledger: str, uri: str | Non
 
 def run(argv: list[str] | None = None) -> int:
     """Run one command line; returns its exit code, and prints errors on stderr in one line."""
-    from harness.stopping import end_on_terminate
+    from harness.stopping import Terminated, end_on_terminate
 
     warnings.formatwarning = _warning_line
     words = sys.argv[1:] if argv is None else argv
@@ -331,6 +331,8 @@ def run(argv: list[str] | None = None) -> int:
         return _told(error, 2, text=_of_click(error))
     except (click.Abort, KeyboardInterrupt):
         return 130
+    except Terminated as ended:
+        return int(ended.args[0])
     except SystemExit as done:  # Hydra's help leaves this way
         return 2 if done.code else 0  # for what is wrong with its flags
     except BrokenPipeError:  # the reader of our output has gone: nobody to tell

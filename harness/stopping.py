@@ -13,6 +13,10 @@ from typing import Any
 from harness.errors import HarnessError
 
 
+class Terminated(BaseException):  # noqa: N818  as KeyboardInterrupt, it is no error
+    """SIGTERM outside of training; its argument is the exit code."""
+
+
 class StoppedError(HarnessError):
     """The user (130) or the system (143) asked to stop; what was finished is kept."""
 
@@ -60,7 +64,7 @@ def end_on_terminate() -> Iterator[None]:
 
     def leave(signum: int, frame: FrameType | None) -> None:
         del frame
-        raise SystemExit(128 + signum)
+        raise Terminated(128 + signum)
 
     if threading.current_thread() is not threading.main_thread():
         yield

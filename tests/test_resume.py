@@ -211,7 +211,7 @@ def test_an_interrupt_is_clean_and_resumable(tmp_path, calm, number):
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_second_signal_ends_at_once(tmp_path, number):
     """With workers that do not answer any more."""
-    process = start(*LONG, cwd=tmp_path)
+    process = start(*LONG, "train.steps=1000000", cwd=tmp_path)
     folder = tmp_path / "runs/checkpoints"
     wait_for(lambda: len(list(folder.glob("*.ckpt"))) == 4, process)
     pids = workers_of(process)
@@ -241,10 +241,10 @@ def test_an_interrupt_while_starting_leaves_nothing_running(tmp_path):
 
 
 def test_a_second_launch_is_refused_while_the_first_one_trains(tmp_path):
-    process = start(*LONG, cwd=tmp_path)
+    process = start(*LONG, "train.steps=1000000", cwd=tmp_path)
     wait_for(lambda: (tmp_path / "runs/checkpoints").is_dir(), process)
     (tmp_path / "b").mkdir()
-    words = [*LONG, f"ledger.dir={tmp_path}/runs"]
+    words = [*LONG, "train.steps=1000000", f"ledger.dir={tmp_path}/runs"]
     code, _, err = harness(*words, cwd=tmp_path / "b")
     assert code == 1 and f"is in use by process {process.pid}" in err and "Traceback" not in err
     sweep = Ledger(tmp_path / "runs").read_sweep()
