@@ -367,7 +367,7 @@ class Answers(http.server.BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(b"broken")
 
-    do_POST = do_GET  # noqa: N815 - the base class wants these names
+    do_POST = do_GET
 
     def log_message(self, *args):
         pass
