@@ -14,8 +14,8 @@ import torch
 
 from benchmarks.lecture_loop import LectureLoop
 from harness.config import Data, RunConfig, Train
-from harness.dataset import load_data
-from harness.engine import Chunk, one_thread
+from harness.data.dataset import load_data
+from harness.engine.training import Chunk, one_thread
 
 ROUNDS, SIZES = 25, (1, 8, 16, 32)
 

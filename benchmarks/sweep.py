@@ -24,7 +24,7 @@ import torch
 from torch.nn.functional import cross_entropy
 from benchmarks.lecture_loop import LectureLoop
 from harness.config import Data
-from harness.dataset import load_data
+from harness.data.dataset import load_data
 torch.set_num_threads(1)
 data = load_data(Data(fraction=0.1))
 splits = [(torch.from_numpy(s.x), torch.from_numpy(s.y)) for s in (data.train, data.val)]

@@ -16,13 +16,13 @@ _HOMES = {
     "Data": "config", "Engine": "config", "Init": "config", "Loss": "config", "Model": "config",
     "Optim": "config", "Reg": "config", "RunConfig": "config", "Train": "config",
     "run_config": "config",
-    "Dataset": "dataset", "load_data": "dataset",
-    "expected_initial_loss": "initial_loss",
-    "train": "engine",
-    "RunRecord": "records",
-    "Ledger": "ledger",
-    "compare": "comparison",
-    "load_run": "lookup",
+    "Dataset": "data.dataset", "load_data": "data.dataset",
+    "expected_initial_loss": "theory.initial_loss",
+    "train": "engine.training",
+    "RunRecord": "store.records",
+    "Ledger": "store.ledger",
+    "compare": "results.comparison",
+    "load_run": "results.lookup",
 }  # fmt: skip
 # no name here is also a module's: importing that module would replace the name
 

@@ -14,7 +14,7 @@ import time
 from collections import Counter
 from pathlib import Path
 
-from harness.ledger import Ledger
+from harness.store.ledger import Ledger
 
 ROOT = Path(__file__).resolve().parents[1]
 TINY = ("data.fraction=0.02", "model.hidden=[8]", "model.n_embd=4")  # some thousand steps a second
@@ -69,7 +69,7 @@ def workers_of(process):
     found = []
     for pid in map(int, text.split()):
         with contextlib.suppress(OSError):
-            if b"harness.worker" in Path(f"/proc/{pid}/cmdline").read_bytes():
+            if b"harness.engine.worker" in Path(f"/proc/{pid}/cmdline").read_bytes():
                 found.append(pid)
     return found
 
@@ -94,7 +94,7 @@ def numbers(root):
 
 def numbers_of(record):
     """Digest of a record's series, final numbers, verdict and weights."""
-    from harness.records import weights_bytes
+    from harness.store.records import weights_bytes
 
     total = hashlib.sha256(weights_bytes(record.weights))
     for name in sorted(record.series):

@@ -10,9 +10,9 @@ from pathlib import Path
 
 from hypothesis import strategies as st
 
-from harness import cli, dry_run
+from harness.app import cli, dry_run
+from harness.app.spelling import group_choices, known_keys
 from harness.config import field_rules
-from harness.spelling import group_choices, known_keys
 
 SEEN = Counter()  # how examples ended: "taken" or "refused"
 TINY = ["--dry-run", "data.words=20"]
@@ -236,8 +236,8 @@ def _nested(pairs):
 
 def fault_of_config(config, content=b""):
     """What is wrong with how a composed config is taken, or None; `content` stands in w.txt."""
+    from harness.app.sweep import check_jobs
     from harness.errors import HarnessError
-    from harness.sweep import check_jobs
 
     before, taken = Path.cwd(), True
     with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stderr(io.StringIO()):

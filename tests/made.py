@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from harness.config import Init, RunConfig, Train
-from harness.records import RunRecord
+from harness.store.records import RunRecord
 
 SHA = "ab" * 32  # stands for the checksum of some data
 

@@ -1,6 +1,6 @@
 """The plain oracle: one run as an ordinary nn.Module, autograd and torch.optim. No stacking.
 
-It shares no code with the engine or with harness.losses: losses come from torch.nn.functional,
+It shares no code with the engine, nor with its losses: these come from torch.nn.functional,
 gradients from autograd, updates from torch.optim, batch norm from torch.nn. What is random (the
 start, the batches, the dropout masks) is handed in, so that only arithmetic is compared. It obeys
 

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from harness.config import RunConfig
-from harness.reading import long_curves, make_table
+from harness.results.reading import long_curves, make_table
 
 STEPS = np.arange(0, 2001, 100)
 FLOORS = {

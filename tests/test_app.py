@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from harness.ledger import Ledger
+from harness.store.ledger import Ledger
 
 pytestmark = pytest.mark.slow
 TINY = ["data.fraction=0.1", "model.hidden=[16]", "train.steps=40", "tracking=off"]

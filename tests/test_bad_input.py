@@ -1,7 +1,7 @@
 """What is refused: exit code 2, one message that names key, value and remedy, nothing made.
 
 The many cases are taken as a composed config (as Hydra or a file hands it over); those that the
-command line itself must catch go through `harness.cli.run`.
+command line itself must catch go through `harness.app.cli.run`.
 """
 
 import os
@@ -11,14 +11,15 @@ import sys
 import pytest
 
 import hostile
-from harness import cli, footprint, memory
+from harness.app import cli, footprint
+from harness.app.gridsize import LIMIT
+from harness.app.spelling import known_keys
+from harness.app.sweep import check_jobs
 from harness.config import Data, Engine, Model, Reg, RunConfig, Train, field_rules
-from harness.dataset import load_data
+from harness.data.dataset import load_data
+from harness.engine import memory
 from harness.errors import ConfigError, HarnessError
-from harness.gridsize import LIMIT
 from harness.settings import Ledger, Tracking
-from harness.spelling import known_keys
-from harness.sweep import check_jobs
 
 INF, NAN = float("inf"), float("nan")
 WRONG_TYPES = {

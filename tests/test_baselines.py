@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from harness.baselines import floors, ngram_nll
 from harness.config import Data
-from harness.dataset import Dataset, load_data
+from harness.data.baselines import floors, ngram_nll
+from harness.data.dataset import Dataset, load_data
 from harness.errors import ConfigError
 
 

@@ -10,7 +10,17 @@ import torch
 from scipy.optimize import minimize_scalar
 
 from harness import Data, Init, Loss, Optim, RunConfig, Train, load_data, train
-from harness.calibration import EPS, LINKS, LINKS_FOR, Pairs, calibrated, fit, halves, nll, scores
+from harness.engine.calibration import (
+    EPS,
+    LINKS,
+    LINKS_FOR,
+    Pairs,
+    calibrated,
+    fit,
+    halves,
+    nll,
+    scores,
+)
 
 RNG = np.random.default_rng(3)
 V = 6

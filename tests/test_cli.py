@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from harness import cli
+from harness.app import cli
 
 
 def harness(*words, cwd, **environment):
@@ -18,7 +18,7 @@ def harness(*words, cwd, **environment):
 
 def test_help_names_the_verbs_and_loads_nothing_heavy(tmp_path):
     code = (
-        "import sys; from harness.cli import run; run(['--help']);"
+        "import sys; from harness.app.cli import run; run(['--help']);"
         "print([m for m in ('torch', 'mlflow', 'hydra', 'numpy', 'pandas') if m in sys.modules])"
     )
     done = subprocess.run(

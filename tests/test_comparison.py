@@ -10,7 +10,7 @@ import pytest
 from scipy import stats
 
 from harness import ConfigError, Data, Init, RunConfig, Train, compare, train
-from harness.reading import SweepTable, make_table
+from harness.results.reading import SweepTable, make_table
 
 SETTINGS = ["init.weight_scale", "loss.name", "reg.strength", "optim.lr", "seed"]
 META = {"sweep_id": "s", "name": "sweep s"}

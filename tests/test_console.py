@@ -2,7 +2,7 @@
 
 import pytest
 
-from harness import console
+from harness.app import console
 
 
 @pytest.mark.parametrize(

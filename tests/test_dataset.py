@@ -11,9 +11,9 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness import dataset
 from harness.config import Data, build
-from harness.dataset import cuts, load_data, source_checksum
+from harness.data import dataset
+from harness.data.dataset import cuts, load_data, source_checksum
 from harness.errors import ConfigError, DataError
 from harness.registry import SOURCES
 

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 import torch
 
-from harness.batches import BLOCK, Batches
 from harness.config import Data, Engine, Init, Loss, Model, Optim, Reg, RunConfig, Train
-from harness.dataset import load_data
-from harness.engine import Chunk, Interrupted, one_thread, train
-from harness.initialization import initial_weights
+from harness.data.dataset import load_data
+from harness.engine.batches import BLOCK, Batches
+from harness.engine.initialization import initial_weights
+from harness.engine.training import Chunk, Interrupted, one_thread, train
 from harness.randomness import stream
 from harness.registry import LOSSES
 from reference import reference_gradients, reference_train
@@ -58,7 +58,7 @@ def oracle(run: RunConfig):
 
 
 def assert_agrees(run: RunConfig, rtol: float = 1e-9) -> None:
-    """Weights and whole-split losses of a run equal the oracle's; float64, order of sums differs."""
+    """Weights and whole-split losses equal the oracle's; float64, the order of sums differs."""
     (got,) = train([run])
     weights, series = oracle(run)
     for name, want in weights.items():

@@ -19,8 +19,8 @@ import pytest
 
 from driven import TINY, environment, harness, numbers, numbers_of, start, wait_for, workers_of
 from harness.config import Data, Engine, Model, Optim, RunConfig, Train
-from harness.engine import train
-from harness.ledger import Ledger
+from harness.engine.training import train
+from harness.store.ledger import Ledger
 
 GRID = ["sweep", *TINY, "train.steps=3000", "seed=0,1,2,3", "tracking=off", "--quiet",
         "ledger.checkpoint_seconds=0.2", "engine.workers=2"]  # fmt: skip
@@ -42,13 +42,13 @@ def custom(folder: Path, code: str) -> str:
     return str(folder)
 
 
-# Runs `patch(module)` on harness.engine as soon as it is imported.
+# Runs `patch(module)` on harness.engine.training as soon as it is imported.
 HOOK = """
 import importlib.abc, importlib.util, sys
 
 class Finder(importlib.abc.MetaPathFinder):
     def find_spec(self, name, path, target=None):
-        if name != "harness.engine":
+        if name != "harness.engine.training":
             return None
         sys.meta_path.remove(self)
         spec = importlib.util.find_spec(name)
@@ -209,7 +209,7 @@ def test_a_full_disk_is_told_and_what_was_finished_is_whole(tmp_path, calm):
     home.mkdir()
     script = f"""
         mount -t tmpfs -o size=3m tmpfs {home} && cd {home}
-        {sys.executable} -m harness {' '.join(GRID)} & pid=$!
+        {sys.executable} -m harness {" ".join(GRID)} & pid=$!
         until ls runs/checkpoints/*.ckpt >/dev/null 2>&1; do sleep 0.05; done
         cat /dev/zero > ballast 2>/dev/null
         wait $pid; code=$?; rm ballast; cp -r runs {kept}; exit $code
@@ -260,9 +260,9 @@ from pathlib import Path
 sys.path[:0] = [sys.argv[2]]
 from driven import numbers
 from harness.config import Data, Model, RunConfig, Train
-from harness.dataset import load_data
-from harness.ledger import Ledger
-from harness.worker import Work, serve
+from harness.data.dataset import load_data
+from harness.store.ledger import Ledger
+from harness.engine.worker import Work, serve
 
 root = Path(sys.argv[1])
 runs = [RunConfig(seed=s, data=Data(fraction=0.01), model=Model(n_embd=3, hidden=(4,)),

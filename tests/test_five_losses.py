@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from harness import Data, Init, Loss, Model, RunConfig, Train, train
-from harness.comparison import compare
+from harness.results.comparison import compare
 
 LOSSES = ("cross_entropy", "bce", "brier", "hinge", "mse")
 

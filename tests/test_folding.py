@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from harness.folding import difference, fold, interval
+from harness.results.folding import difference, fold, interval
 
 RNG = np.random.default_rng(11)
 

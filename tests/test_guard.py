@@ -2,8 +2,8 @@
 
 import pytest
 
+from harness.app.guard import check_setting, check_yaml
 from harness.errors import ConfigError
-from harness.guard import check_setting, check_yaml
 
 
 @pytest.mark.parametrize(

@@ -7,11 +7,17 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-MODULES = {path.stem: path for path in (ROOT / "harness").glob("*.py")}
+MODULES = {
+    path.stem: path
+    for path in (ROOT / "harness").rglob("*.py")
+    if path.name != "__init__.py" and path.parent.name != "figures"
+}
+MODULES["__init__"] = ROOT / "harness" / "__init__.py"
+FOLDERS = ("app", "data", "engine", "results", "store", "theory", "tracking")
 
 # the walk: config -> data -> theory -> engine -> records -> ledger -> tracking -> tables -> app
 WALK = [
-    "errors", "config", "dataset", "initial_loss", "engine", "workers", "tracking", "sweep",
+    "errors", "config", "dataset", "initial_loss", "training", "workers", "tracker", "sweep",
     "hydra_app", "cli",
 ]  # fmt: skip
 
@@ -49,7 +55,7 @@ def imported(path, *, late=True):
             if not inside or late:
                 if isinstance(child, ast.Import):
                     found.update(_name(alias.name) for alias in child.names)
-                elif isinstance(child, ast.ImportFrom) and child.module == "harness":
+                elif isinstance(child, ast.ImportFrom) and _is_folder(child.module):
                     found.update(a.name for a in child.names if a.name in MODULES)
                     found.add("__init__")
                 elif isinstance(child, ast.ImportFrom) and child.module:
@@ -60,9 +66,22 @@ def imported(path, *, late=True):
     return found - {path.stem}
 
 
+def _is_folder(module):
+    return module == "harness" or (module or "").removeprefix("harness.") in FOLDERS
+
+
 def _name(module):
-    package, _, rest = module.partition(".")
-    return rest.split(".")[0] if package == "harness" and rest else package
+    """`harness.engine.plan` -> plan, `harness.results.figures.heat` -> figures."""
+    package, *rest = module.split(".")
+    if package != "harness" or not rest:
+        return package
+    return next(part for part in rest if part not in FOLDERS)
+
+
+def test_module_names_are_told_apart_without_their_folder():
+    paths = [p for p in (ROOT / "harness").rglob("*.py") if p.parent.name != "figures"]
+    names = [p.stem for p in paths if p.name != "__init__.py"]
+    assert len(set(names)) == len(names)
 
 
 def reached(start, *, late):
@@ -121,12 +140,12 @@ def test_the_plugin_is_thin_and_shares_its_namespace():
 def test_no_lazy_name_is_also_a_module():
     import harness
 
-    assert not set(harness.__all__) & MODULES.keys()
+    shadowing = {path.stem for path in (ROOT / "harness").glob("*.py")} | set(FOLDERS)
+    assert not set(harness.__all__) & shadowing
 
 
 def test_every_lazy_name_is_there():
     import harness
 
     for name, home in harness._HOMES.items():
-        if home in MODULES:
-            assert getattr(harness, name) is not None
+        assert getattr(harness, name) is not None, home

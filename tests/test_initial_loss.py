@@ -15,10 +15,11 @@ import pytest
 from scipy.optimize import linprog
 from scipy.special import log_softmax, logsumexp
 
-from harness.advice import hinge_levels
 from harness.config import Data, Init, Loss, Model, RunConfig
-from harness.dataset import load_data
-from harness.initial_loss import (
+from harness.data.dataset import load_data
+from harness.engine.initialization import log_unigram
+from harness.theory.advice import hinge_levels
+from harness.theory.initial_loss import (
     LogitLaw,
     expected_bce,
     expected_binary_cross_entropy,
@@ -32,10 +33,9 @@ from harness.initial_loss import (
     expected_squared_error,
     verdict,
 )
-from harness.initialization import log_unigram
-from harness.logits import log_sum_exp, probabilities, products
-from harness.loss_spread import SPREADS, Meeting
-from harness.overlap import facts
+from harness.theory.logits import log_sum_exp, probabilities, products
+from harness.theory.loss_spread import SPREADS, Meeting
+from harness.theory.overlap import facts
 from tests.start_reference import draw_logits, measure
 
 V = 27

@@ -8,10 +8,10 @@ import json
 
 import pytest
 
-from harness import cli
-from harness.inspecting import differences
-from harness.ledger import Ledger
-from harness.manifests import new_sweep
+from harness.app import cli
+from harness.app.inspecting import differences
+from harness.store.ledger import Ledger
+from harness.store.manifests import new_sweep
 from made import made_record
 
 

@@ -14,12 +14,12 @@ import numpy as np
 import pytest
 import torch
 
-from harness import durable
 from harness.config import Loss, Reg, RunConfig
-from harness.durable import LedgerBusyError, LedgerError, LedgerWarning, seal, unseal
 from harness.errors import ConfigError
-from harness.ledger import Ledger
-from harness.manifests import SweepManifest, new_single, new_sweep, run_names
+from harness.store import durable
+from harness.store.durable import LedgerBusyError, LedgerError, LedgerWarning, seal, unseal
+from harness.store.ledger import Ledger
+from harness.store.manifests import SweepManifest, new_single, new_sweep, run_names
 from made import SHA, made_config, made_record, same_record
 
 FILES = ("record.json", "curves.parquet", "weights.safetensors")
@@ -223,7 +223,7 @@ def test_a_full_disk_is_told_and_leaves_nothing_half_done(ledger):
 import resource, signal, sys
 sys.path.insert(0, {str(Path(__file__).parent)!r})
 from made import made_record
-from harness.ledger import Ledger
+from harness.store.ledger import Ledger
 from harness.errors import HarnessError
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (8000, 8000))
@@ -273,7 +273,7 @@ KILLED = """
 import os, sys
 from pathlib import Path
 from made import made_record
-from harness.ledger import Ledger
+from harness.store.ledger import Ledger
 
 root, how, record = Path(sys.argv[1]), sys.argv[2], made_record(1)
 
@@ -360,7 +360,7 @@ def test_writers_of_one_run_at_once_leave_one_whole_record(ledger):
 import sys
 sys.path.insert(0, {str(Path(__file__).parent)!r})
 from made import made_record
-from harness.ledger import Ledger
+from harness.store.ledger import Ledger
 for _ in range(10):
     for seed in range(3):
         Ledger({str(ledger.root)!r}).write(made_record(seed), replace={{}})
@@ -471,7 +471,7 @@ def test_names_say_only_what_varies():
 def test_one_process_holds_a_sweep_at_a_time(ledger):
     code = f"""
 import sys
-from harness.ledger import Ledger
+from harness.store.ledger import Ledger
 with Ledger({str(ledger.root)!r}).lock_sweep("abc"):
     print("held", flush=True)
     sys.stdin.read()

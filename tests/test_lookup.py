@@ -7,14 +7,14 @@ import torch
 
 from harness import load_run
 from harness.config import Data, Model, RunConfig, Train
-from harness.engine import train
+from harness.engine.training import train
 from harness.errors import ConfigError, HarnessError
-from harness.ledger import Ledger
-from harness.lookup import find_record
-from harness.manifests import new_sweep
-from harness.saved import config_yaml
+from harness.results.lookup import find_record
 from harness.settings import Tracking
-from harness.tracking import open_tracking
+from harness.store.ledger import Ledger
+from harness.store.manifests import new_sweep
+from harness.store.saved import config_yaml
+from harness.tracking.tracker import open_tracking
 
 # MLflow's own use of SQLAlchemy 2.1
 pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader:DeprecationWarning")

@@ -7,12 +7,12 @@ import pytest
 import torch
 
 from harness.config import Data, Engine, Init, Loss, Model, Optim, RunConfig, Train
-from harness.dataset import load_data
-from harness.engine import train
+from harness.data.dataset import load_data
+from harness.engine.evaluation import Evaluator
+from harness.engine.layers import Network
+from harness.engine.training import train
 from harness.errors import DataError, HarnessError
-from harness.evaluation import Evaluator
-from harness.layers import Network
-from harness.modules import module_of
+from harness.results.modules import module_of
 
 SMALL = Data(name="census", fraction=0.05)
 NETS = [

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from harness.config import Data
-from harness.dataset import load_data
-from harness.points import blobs, moons
+from harness.data.dataset import load_data
+from harness.data.points import blobs, moons
 
 
 @pytest.mark.parametrize("draw", [blobs, moons])

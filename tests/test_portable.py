@@ -7,9 +7,9 @@ import torch
 from safetensors.torch import load, save
 
 from harness.config import Data, Model, RunConfig, Train
-from harness.engine import train
+from harness.engine.training import train
 from harness.errors import DataError
-from harness.portable import pack, unpack
+from harness.tracking.portable import pack, unpack
 
 
 @pytest.fixture(scope="module")

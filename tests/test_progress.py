@@ -2,8 +2,8 @@
 
 import pytest
 
-from harness import progress as module
-from harness.progress import progress, sparkline
+from harness.app import progress as module
+from harness.app.progress import progress, sparkline
 
 
 @pytest.fixture

@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 
 from harness.config import Data, Init, Model, RunConfig
-from harness.dataset import load_data
-from harness.initial_loss import expected_initial_loss
-from harness.initialization import GAINS, initial_weights, layer_sizes
-from harness.layer_laws import GAINS as THEORY_GAINS
-from harness.layer_laws import embedding_std, layers
-from harness.overlap import facts, overlaps
-from harness.propagation import propagate
-from harness.quadrature import (
+from harness.data.dataset import load_data
+from harness.engine.initialization import GAINS, initial_weights, layer_sizes
+from harness.theory.initial_loss import expected_initial_loss
+from harness.theory.layer_laws import GAINS as THEORY_GAINS
+from harness.theory.layer_laws import embedding_std, layers
+from harness.theory.overlap import facts, overlaps
+from harness.theory.propagation import propagate
+from harness.theory.quadrature import (
     correlate,
     hermite_table,
     mean_positive_part,
@@ -118,7 +118,7 @@ def test_sampled_overlaps_of_long_contexts(monkeypatch):
         train.pair_count_P / train.n, data.V,
     )  # fmt: skip
     exact = overlaps(*args).sum((1, 2))
-    monkeypatch.setattr("harness.overlap.EXACT_WORK", 0)
+    monkeypatch.setattr("harness.theory.overlap.EXACT_WORK", 0)
     assert overlaps(*args).sum((1, 2)) == pytest.approx(exact, rel=0.05)
 
 

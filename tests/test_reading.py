@@ -10,13 +10,13 @@ import pandas as pd
 import pytest
 
 from harness import ConfigError, compare
-from harness.ledger import Ledger
-from harness.manifests import new_sweep
-from harness.mlreader import MlflowReader, setting
-from harness.reading import join, known_column, read_sweep, table_of
+from harness.results.reading import join, known_column, read_sweep, table_of
+from harness.results.sources import mlflow_table
 from harness.settings import Tracking
-from harness.sources import mlflow_table
-from harness.tracking import open_tracking
+from harness.store.ledger import Ledger
+from harness.store.manifests import new_sweep
+from harness.tracking.mlreader import MlflowReader, setting
+from harness.tracking.tracker import open_tracking
 from made import made_record
 
 # MLflow's own use of SQLAlchemy

@@ -13,7 +13,7 @@ import torch
 
 from harness.config import Data, Model, Optim, RunConfig
 from harness.errors import HarnessError
-from harness.records import (
+from harness.store.records import (
     RunRecord,
     best_run,
     curves_parquet,
@@ -24,7 +24,7 @@ from harness.records import (
     table_row,
     weights_bytes,
 )  # fmt: skip
-from harness.saved import config_yaml, overrides_of, overrides_yaml
+from harness.store.saved import config_yaml, overrides_of, overrides_yaml
 from made import made_record, same_record
 
 
@@ -177,7 +177,8 @@ def test_environment_names_code_and_machine():
 
 def test_importing_records_and_ledger_needs_neither_torch_nor_mlflow():
     code = (
-        "import sys, harness.ledger, harness.manifests, harness.settings, harness.tracking;"
+        "import sys, harness.store.ledger, harness.store.manifests, harness.settings;"
+        "import harness.tracking.tracker;"
         "bad = {'torch', 'mlflow', 'pyarrow', 'pandas', 'scipy', 'hydra'} & set(sys.modules);"
         "sys.exit(str(bad) if bad else 0)"
     )

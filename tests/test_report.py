@@ -9,10 +9,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from harness import findings, publishing, report, reporttables, swept
 from harness.errors import ConfigError, HarnessError
-from harness.figures import coordinates, start, style
-from harness.swept import Swept
+from harness.results import findings, publishing, report, reporttables, swept
+from harness.results.figures import coordinates, start, style
+from harness.results.swept import Swept
 from synthetic_sweep import synthetic_table
 
 GRID = {
@@ -515,7 +515,7 @@ def test_publish_refuses_a_folder(tmp_path, monkeypatch, grid):
 def test_report_stands_on_the_parent_and_is_the_same_without_a_ledger(tmp_path, monkeypatch):
     from mlflow import MlflowClient
 
-    from harness.cli import run
+    from harness.app.cli import run
 
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)

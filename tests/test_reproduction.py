@@ -13,15 +13,15 @@ import torch
 import yaml
 
 from driven import TINY, environment, harness
-from harness import cli
-from harness.claims import Claim, find_claim, of_ledger
+from harness.app import cli
 from harness.config import Data, Init, Loss, Model, Optim, RunConfig, Train
-from harness.engine import train
+from harness.engine.training import train
 from harness.errors import ConfigError
-from harness.ledger import Ledger
-from harness.recordfiles import pack_record
-from harness.reproduction import _unequal, reproduce
-from harness.saved import config_yaml, read_config
+from harness.results.claims import Claim, find_claim, of_ledger
+from harness.results.reproduction import _unequal, reproduce
+from harness.store.ledger import Ledger
+from harness.store.recordfiles import pack_record
+from harness.store.saved import config_yaml, read_config
 
 
 def tiny(**more):
@@ -123,9 +123,7 @@ def test_timings_do_not_count(trained):
 def test_another_platform_has_a_tolerance_and_says_so(trained):
     ledger, records = trained
     claim = of_ledger(ledger, records[0].run_id)
-    series = {
-        name: (steps, values * (1 + 1e-4)) for name, (steps, values) in claim.series.items()
-    }
+    series = {name: (steps, values * (1 + 1e-4)) for name, (steps, values) in claim.series.items()}
     elsewhere = dict(claim.provenance) | {"torch": "2.11.0", "cpu": "another AVX2"}
     found = reproduce(changed(claim, series=series, provenance=elsewhere))
     assert not found.bitwise and found.good and not found.same_platform
@@ -144,7 +142,7 @@ def test_changed_data_are_refused(tmp_path):
     (record,) = train([run], ledger=ledger)
     assert reproduce(of_ledger(ledger, record.run_id)).bitwise
     words.write_text(words.read_text().replace("frida", "fiona"))
-    from harness import dataset
+    from harness.data import dataset
 
     for cached in vars(dataset).values():
         getattr(cached, "cache_clear", int)()
@@ -313,8 +311,8 @@ def test_other_kernels_stay_within_the_tolerance(tmp_path):
     )  # fmt: skip
     assert code == 0, err
     script = (
-        "from harness.claims import find_claim; from harness.ledger import Ledger;"
-        "from harness.reproduction import reproduce; ledger = Ledger();"
+        "from harness.results.claims import find_claim; from harness.store.ledger import Ledger;"
+        "from harness.results.reproduction import reproduce; ledger = Ledger();"
         "found = [reproduce(find_claim(r, ledger=ledger)) for r in ledger.run_ids()];"
         "assert not any(f.same_platform for f in found);"
         "assert all(f.good for f in found), found;"

@@ -15,9 +15,9 @@ from pathlib import Path
 import pytest
 
 from driven import TINY, harness, in_mlflow, kill_group, numbers, start, wait_for, workers_of
-from harness import cli
-from harness.ledger import Ledger
-from harness.records import RunRecord
+from harness.app import cli
+from harness.store.ledger import Ledger
+from harness.store.records import RunRecord
 
 pytestmark = [
     pytest.mark.slow,

@@ -10,13 +10,13 @@ from collections import Counter
 import pytest
 import torch
 
-from harness import sampling
-from harness.calibration import LINKS
 from harness.config import Data, Loss, Model, RunConfig, Train
-from harness.dataset import load_data
-from harness.engine import train
+from harness.data.dataset import load_data
+from harness.engine.calibration import LINKS
+from harness.engine.training import train
 from harness.errors import ConfigError, HarnessError
-from harness.sampling import Sample, draw, sample
+from harness.results import sampling
+from harness.results.sampling import Sample, draw, sample
 
 
 class Fixed(torch.nn.Module):

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 import hostile
-from harness import ui
-from harness.manifests import new_sweep
-from harness.mlstore import ENVIRONMENT, quiet_mlflow, redacted
+from harness.app import ui
+from harness.store.manifests import new_sweep
+from harness.tracking.mlstore import ENVIRONMENT, quiet_mlflow, redacted
 
 ROOT = Path(__file__).resolve().parents[1]
 SOURCES = sorted([*(ROOT / "harness").rglob("*.py"), *(ROOT / "hydra_plugins").rglob("*.py")])
@@ -138,7 +138,7 @@ def test_passwords_are_taken_out_of_addresses(text, shown):
 def test_no_setting_of_a_run_can_hold_an_address():
     """tracking.* and ledger.* stand outside a run's settings, so its saved config has none."""
     from harness.config import RunConfig
-    from harness.saved import config_yaml
+    from harness.store.saved import config_yaml
 
     text = config_yaml(RunConfig())
     assert "tracking" not in text and "uri" not in text

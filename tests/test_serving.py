@@ -19,12 +19,12 @@ import numpy as np
 import pytest
 import torch
 
-from harness import serving
 from harness.config import Data, Engine, Init, Loss, Model, RunConfig, Train
-from harness.engine import train
-from harness.manifests import new_sweep
+from harness.engine.training import train
 from harness.settings import Tracking
-from harness.tracking import open_tracking
+from harness.store.manifests import new_sweep
+from harness.tracking import serving
+from harness.tracking.tracker import open_tracking
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:The ``noload`` loader:DeprecationWarning"),  # MLflow's own

@@ -5,8 +5,8 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hypothesis import given
 from hypothesis import strategies as st
 
+from harness.app.spelling import check_names, known_keys, quote_paths
 from harness.errors import ConfigError
-from harness.spelling import check_names, known_keys, quote_paths
 
 
 @pytest.mark.parametrize(

@@ -8,13 +8,13 @@ import types
 import numpy as np
 import pytest
 
+from harness.app.hydra_app import run
+from harness.app.stopping import StoppedError, stop_signals
+from harness.app.sweep import Options, check_jobs, run_jobs_of
 from harness.config import run_config
 from harness.errors import ConfigError, DataError
-from harness.hydra_app import run
-from harness.ledger import Ledger
-from harness.records import RunRecord
-from harness.stopping import StoppedError, stop_signals
-from harness.sweep import Options, check_jobs, run_jobs_of
+from harness.store.ledger import Ledger
+from harness.store.records import RunRecord
 
 
 class Event:
@@ -25,7 +25,7 @@ class Event:
 
 
 class Stand:
-    """Stands in for harness.workers and harness.tracking, and remembers what it was asked."""
+    """Stands in for workers.run_jobs and tracker.open_tracking, and remembers what it was asked."""
 
     def __init__(self):
         self.trained, self.told, self.opened = [], [], []
@@ -84,7 +84,8 @@ class Stand:
 def stand(monkeypatch, tmp_path):
     stand = Stand()
     for name, function in (
-        ("workers", "run_jobs"), ("tracking", "open_tracking"), ("engine", "device_of"),
+        ("engine.workers", "run_jobs"), ("tracking.tracker", "open_tracking"),
+        ("engine.training", "device_of"),
     ):  # fmt: skip
         module = types.ModuleType(f"harness.{name}")
         setattr(module, function, getattr(stand, function))

@@ -16,15 +16,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from harness import mlstore, tracking
 from harness.errors import ConfigError, HarnessError
-from harness.ledger import Ledger
-from harness.manifests import new_single, new_sweep
-from harness.mlstore import redacted, store_address
-from harness.projection import STEP_SERIES, record_points, runs_parquet, step_plan
-from harness.records import Points, read_curves
 from harness.settings import Tracking
-from harness.tracking import (
+from harness.store.ledger import Ledger
+from harness.store.manifests import new_single, new_sweep
+from harness.store.records import Points, read_curves
+from harness.tracking import mlstore
+from harness.tracking import tracker as tracking
+from harness.tracking.mlstore import redacted, store_address
+from harness.tracking.projection import STEP_SERIES, record_points, runs_parquet, step_plan
+from harness.tracking.tracker import (
     NullTracker,
     Tracker,
     TrackingWarning,
@@ -32,7 +33,7 @@ from harness.tracking import (
     open_tracking,
     sync,
 )  # fmt: skip
-from harness.writer import SweepWriter
+from harness.tracking.writer import SweepWriter
 from made import SHA, made_record, same_record
 
 pytestmark = pytest.mark.filterwarnings("default::DeprecationWarning", "default::ResourceWarning")
@@ -155,7 +156,7 @@ def test_series_and_artifacts_hold_the_records_numbers(ledger, store):
     from mlflow import MlflowClient
     from mlflow.artifacts import download_artifacts
 
-    from harness.saved import read_config
+    from harness.store.saved import read_config
 
     records, sweep = filled(ledger)
     report = track(ledger, records, sweep)
@@ -465,9 +466,9 @@ def test_a_database_locked_for_25_seconds_is_waited_for(ledger, store):
 CROWD = """
 import sys
 from made import made_record
-from harness.ledger import Ledger
-from harness.manifests import new_sweep
-from harness.tracking import open_tracking
+from harness.store.ledger import Ledger
+from harness.store.manifests import new_sweep
+from harness.tracking.tracker import open_tracking
 first, count = int(sys.argv[1]), int(sys.argv[2])
 ledger = Ledger("runs")
 records = [made_record(first + i) for i in range(count)]

@@ -10,7 +10,7 @@ import urllib.request
 
 import pytest
 
-from harness import ui
+from harness.app import ui
 from harness.errors import ConfigError
 
 

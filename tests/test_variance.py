@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from harness.variance import variance_explained
+from harness.results.variance import variance_explained
 
 RNG = np.random.default_rng(5)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from harness.verdicts import ONSET_MARGIN, judge
+from harness.engine.verdicts import ONSET_MARGIN, judge
 
 STEPS = np.arange(0, 1100, 100)  # 11 evaluations
 

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness import words
 from harness.config import Data
+from harness.data import words
+from harness.data.words import MAKEMORE_SHA256, checksum, parse_words, read_words
 from harness.errors import ConfigError, DataError
-from harness.words import MAKEMORE_SHA256, checksum, parse_words, read_words
 
 
 def file_data(path) -> Data:

@@ -23,7 +23,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from driven import TINY, harness, in_mlflow, kill_group, numbers, start, workers_of
-from harness.ledger import Ledger
+from harness.store.ledger import Ledger
 
 
 @dataclass

@@ -19,10 +19,10 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from driven import in_mlflow
-from harness.ledger import Ledger
-from harness.manifests import new_sweep
 from harness.settings import Tracking
-from harness.tracking import open_tracking
+from harness.store.ledger import Ledger
+from harness.store.manifests import new_sweep
+from harness.tracking.tracker import open_tracking
 from made import made_record
 
 

@@ -1,0 +1,1 @@
+"""Words in, split examples out: sources, vocabularies, contexts and their counts, baselines."""

@@ -1,0 +1,285 @@
+"""One data set, ready to train on: split words, their examples, and the distinct ones counted.
+
+`load_data` is cached in the process. Words are shuffled and cut as in the makemore lecture, so
+with its settings the splits are the lecture's, to the example. Whole-split losses cost one pass
+over the distinct (context, target) pairs of a `Split`, weighted by their counts: exact, and on
+names some 30 times cheaper than all examples.
+
+Axes: N examples, T context, V vocabulary, C distinct contexts, P distinct (context, target) pairs.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import hashlib
+import math
+import random
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from harness.data import markov, points
+from harness.data.contexts import (
+    Codes,
+    count_pairs,
+    encode_texts,
+    encode_words,
+    rank_rows,
+    vocabulary,
+    windows,
+)
+from harness.data.words import checksum, read_words
+from harness.engine import memory
+from harness.errors import DataError
+from harness.registry import BINARY_SOURCES
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from harness.config import Data
+
+Inputs = NDArray[Any]  # int64 codes (N, T), or float32 coordinates (N, 2) of a binary source
+MEMORY_SHARE = 0.5  # of this machine's memory that one data set's arrays may take
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Split:
+    """One split: every example in order, and the distinct ones with their counts.
+
+    Shared between runs through a cache: read the arrays, never write into them.
+    """
+
+    words: tuple[str, ...]  # in shuffled order; empty for binary sources
+    x_NT: Inputs
+    y_N: Codes  # codes of the targets, or labels -1 and +1
+    contexts_CT: Inputs  # distinct rows of x_NT, in lexicographic order
+    context_N: Codes  # x_NT[n] is contexts_CT[context_N[n]]
+    pair_context_P: Codes  # index into contexts_CT; pairs sorted by context, then target
+    pair_target_P: Codes
+    pair_count_P: Codes  # sums to n
+
+    @property
+    def n(self) -> int:
+        """Number of examples: characters, end marks counted, or points."""
+        return len(self.y_N)
+
+    @property
+    def x(self) -> Inputs:
+        """x_NT by its short name."""
+        return self.x_NT
+
+    @property
+    def y(self) -> Codes:
+        """y_N by its short name."""
+        return self.y_N
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Dataset:
+    """Splits of one source, its vocabulary, and what was noticed on the way."""
+
+    name: str
+    kind: str  # "classes": predict the next symbol; "binary": labels -1 and +1
+    symbols: tuple[str, ...]  # symbols[0] is '.', the others sorted; empty for binary sources
+    block_size: int
+    sha256: str  # hex, of the normalised source before the split
+    train: Split
+    val: Split
+    test: Split
+    unigram: NDArray[np.float64]  # (V,) share of each target in training; may hold zeros. Binary:
+    # (share of -1, share of +1)
+    overlap_words: int = 0  # validation words (repeats counted) that also stand in training
+    notes: tuple[str, ...] = ()
+    oracle: dict[str, float] | None = None  # of a markov source, see _oracle; else None
+    _code: dict[str, int] = field(default_factory=dict, repr=False)
+
+    @property
+    def V(self) -> int:
+        """Outputs of a model: the vocabulary's size, or 1 for a binary source."""
+        return len(self.symbols) or 1
+
+    def encode(self, text: str | Sequence[str]) -> Codes:
+        """Contexts (B, T) of one text or of several: its last block_size characters, as codes.
+
+        Shorter texts are padded in front with '.', and may hold such padding themselves.
+        DataError on a symbol outside the vocabulary.
+        """
+        texts = [text] if isinstance(text, str) else list(text)
+        return encode_texts(texts, self._code, self.block_size)
+
+    def decode(self, codes: Sequence[int] | Codes) -> str:
+        """The text of a row of codes, '.' for 0."""
+        return "".join(self.symbols[int(code)] for code in codes)
+
+
+def source_checksum(data: Data) -> str:
+    """sha256 (hex) of the normalised source, before any split; builds no split."""
+    return _source(data)[1]
+
+
+def load_data(data: Data) -> Dataset:
+    """The data set that these settings name; equal settings and content share one object.
+
+    DataError where the source cannot be read, has too few words, or would not fit in memory.
+    """
+    checksum_ = source_checksum(data)
+    unique = data.name != "markov" if data.unique_words is None else data.unique_words
+    return _load(dataclasses.replace(data, unique_words=unique), checksum_)
+
+
+@functools.lru_cache(maxsize=8)
+def _load(data: Data, sha256: str) -> Dataset:
+    return _load_binary(data, sha256) if data.name in BINARY_SOURCES else _load_words(data, sha256)
+
+
+def _source(data: Data) -> tuple[Any, str, tuple[str, ...]]:
+    """(words, or points and labels; sha256; notes) of a source, cached."""
+    if data.name == "markov" or data.name in BINARY_SOURCES:
+        if data.name == "markov":
+            _refuse_too_large(data.words * 8, data.block_size)  # about 8 characters a word
+        return _drawn(data.name, data.source_seed, data.words)
+    found = read_words(data)
+    return found.words, found.sha256, found.notes
+
+
+@functools.lru_cache(maxsize=4)
+def _drawn(name: str, seed: int, n: int) -> tuple[Any, str, tuple[str, ...]]:
+    if name == "markov":
+        words = markov.draw_words(seed, n)
+        return words, checksum(words), ()
+    x_NI, y_N = (points.blobs if name == "points" else points.moons)(seed, n)
+    content = x_NI.astype("<f4").tobytes() + y_N.astype("<i8").tobytes()
+    return (x_NI, y_N), hashlib.sha256(content).hexdigest(), ()
+
+
+def cuts(n: int, split: Sequence[float]) -> tuple[int, int]:
+    """Where training and validation end among n shuffled items: int(.8 n) and int(.9 n)."""
+    # rounding restores the decimal that was meant: .7 + .1 is .7999999999999999
+    return int(split[0] * n), int(round(split[0] + split[1], 12) * n)
+
+
+def _divide(n: int, data: Data, thing: str) -> tuple[int, int, int, str]:
+    """(training items kept, end of training, end of validation, note); DataError if empty."""
+    first, second = cuts(n, data.split)
+    sizes = {"training": first, "validation": second - first, "test": n - second}
+    empty = [name for name, size in sizes.items() if size < 1]
+    if empty:
+        raise DataError(
+            f"the {' and '.join(empty)} split is empty: data={data.name} has {n:,} "
+            f"{'distinct ' if data.unique_words and thing == 'word' else ''}{thing}"
+            f"{'' if n == 1 else 's'} and data.split is {list(data.split)}; allowed: at least one "
+            f"{thing} in each. Give more {thing}s (30 or more) or a larger share."
+        )
+    kept = max(1, math.ceil(round(data.fraction * first, 9)))
+    note = f"training keeps {kept:,} of {first:,} {thing}s (data.fraction={data.fraction:g})"
+    return kept, first, second, note if kept < first else ""
+
+
+def _load_words(data: Data, sha256: str) -> Dataset:
+    all_words, _, found_notes = _source(data)
+    notes = list(found_notes)
+    words = list(dict.fromkeys(all_words))
+    repeats = len(all_words) - len(words)
+    if repeats:
+        done = "removed before the split" if data.unique_words else "kept"
+        notes.append(f"{repeats:,} repeated word{'' if repeats == 1 else 's'} {done}")
+    if not data.unique_words:
+        words = list(all_words)
+    symbols = markov.SYMBOLS if data.name == "markov" else vocabulary(words)
+    if len(symbols) < 3:
+        raise DataError(
+            f"data={data.name} has the single symbol {symbols[-1]!r}; there is nothing to learn. "
+            "Give words of two symbols or more."
+        )
+    kept, first, second, note = _divide(len(words), data, "word")
+    _refuse_too_large(sum(map(len, words)) + len(words), data.block_size)
+    random.Random(data.split_seed).shuffle(words)  # as `random.seed(42); random.shuffle(words)`
+    train, val, test = words[:kept], words[first:second], words[second:]
+    seen = set(train)
+    overlap = sum(word in seen for word in val)
+    if note:
+        notes.append(note)
+    if overlap:
+        share = f"{overlap:,} of {len(val):,} validation words ({overlap / len(val):.1%})"
+        notes.append(f"{share} also stand in training")
+    V = len(symbols)
+    splits = [_word_split(part, symbols, data.block_size) for part in (train, val, test)]
+    return Dataset(
+        name=data.name, kind="classes", symbols=symbols, block_size=data.block_size,
+        sha256=sha256, train=splits[0], val=splits[1], test=splits[2],
+        unigram=np.bincount(splits[0].y_N, minlength=V) / splits[0].n,
+        overlap_words=overlap, notes=tuple(notes), oracle=_oracle(data, splits),
+        _code={symbol: code for code, symbol in enumerate(symbols)},
+    )  # fmt: skip
+
+
+def _word_split(words: Sequence[str], symbols: tuple[str, ...], T: int) -> Split:
+    y_N = encode_words(words, symbols)
+    x_NT = windows(y_N, T)
+    contexts_CT, context_N = rank_rows(x_NT, len(symbols))
+    pair_context_P, pair_target_P, pair_count_P = count_pairs(context_N, y_N, len(symbols))
+    return Split(
+        words=tuple(words), x_NT=x_NT, y_N=y_N, contexts_CT=contexts_CT, context_N=context_N,
+        pair_context_P=pair_context_P, pair_target_P=pair_target_P, pair_count_P=pair_count_P,
+    )  # fmt: skip
+
+
+def _oracle(data: Data, splits: Sequence[Split]) -> dict[str, float] | None:
+    """What is known exactly of a markov source, nats/char; None for other sources.
+
+    floor: lowest expected NLL at this block_size (the entropy rate from 2 on); entropy_rate;
+    mean_length; per split nll_<split>, the true source on these very words, its standard error
+    se_<split> and the number of examples n_<split>.
+    """
+    if data.name != "markov":
+        return None
+    known = markov.source(data.source_seed)
+    out = {
+        "floor": known.floor(data.block_size),
+        "entropy_rate": known.entropy_rate,
+        "mean_length": known.mean_length,
+    }
+    for name, split in zip(("train", "val", "test"), splits, strict=True):
+        out[f"nll_{name}"], out[f"se_{name}"] = markov.oracle_nll(data.source_seed, split.words)
+        out[f"n_{name}"] = float(split.n)
+    return out
+
+
+def _load_binary(data: Data, sha256: str) -> Dataset:
+    (x_NI, y_N), _, found_notes = _source(data)
+    kept, first, second, note = _divide(len(y_N), data, "point")
+    order = list(range(len(y_N)))
+    random.Random(data.split_seed).shuffle(order)
+    parts = (order[:kept], order[first:second], order[second:])
+    train, val, test = (_point_split(x_NI[part], y_N[part]) for part in parts)
+    counts = Counter(train.y_N.tolist())
+    return Dataset(
+        name=data.name, kind="binary", symbols=(), block_size=data.block_size, sha256=sha256,
+        train=train, val=val, test=test,
+        unigram=np.array([counts[-1], counts[1]]) / train.n,
+        notes=(*found_notes, note) if note else found_notes,
+    )  # fmt: skip
+
+
+def _point_split(x_NI: NDArray[np.float32], y_N: Codes) -> Split:
+    index_N = np.arange(len(y_N))
+    return Split(
+        words=(), x_NT=x_NI, y_N=y_N, contexts_CT=x_NI, context_N=index_N,
+        pair_context_P=index_N, pair_target_P=y_N, pair_count_P=np.ones_like(y_N),
+    )  # fmt: skip
+
+
+def _refuse_too_large(examples: int, block_size: int) -> None:
+    """DataError before allocating, where the arrays would not fit beside everything else."""
+    need = examples * (3 * block_size + 12) * 8  # contexts, their copies while ranking, indices
+    have = memory.total()
+    if have is not None and need > MEMORY_SHARE * have:
+        raise DataError(
+            f"the data need about {memory.gib(need)} ({examples:,} examples of "
+            f"data.block_size={block_size}); allowed: {MEMORY_SHARE:.0%} of this machine's "
+            f"{memory.gib(have)}. Take fewer words or a smaller block_size."
+        )

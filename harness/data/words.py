@@ -1,0 +1,275 @@
+"""Word lists: shipped, downloaded once, or the user's own file; read, checked and normalised.
+
+A list is UTF-8 text, one word a line. What is put right is said in `WordList.notes`; what cannot
+be put right is a DataError with the file, the line and the remedy.
+"""
+
+from __future__ import annotations
+
+import functools
+import gzip
+import hashlib
+import http.client
+import os
+import re
+import stat
+import sys
+import tempfile
+import unicodedata
+import urllib.request
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from harness.data.contexts import END
+from harness.errors import DataError, nearest, shown
+
+if TYPE_CHECKING:
+    from harness.config import Data
+
+SHIPPED = {"census": "census1990-first-names.txt", "surnames": "census1990-surnames.txt.gz"}
+MAKEMORE_URL = "https://raw.githubusercontent.com/karpathy/makemore/master/names.txt"
+MAKEMORE_SHA256 = "0a30b5557f192f32ab962680889aac5f6fda0f4cecf40a6d0b5694f58ea8cc4d"
+FILE_LIMIT = 256 * 2**20  # bytes
+WORD_LIMIT = 1000  # characters; a longer "word" is nearly always a file without line ends
+# control characters but tab and line feed, line and paragraph separators, a BOM inside the text
+_FORBIDDEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\ufeff]")
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class WordList:
+    """Normalised words in file order, repeats kept.
+
+    sha256: hex, over the words joined by line feeds, so neither the file's place nor its line
+    ends, BOM or blank lines change it. notes: what was put right, in plain language.
+    """
+
+    words: tuple[str, ...]
+    sha256: str
+    notes: tuple[str, ...] = ()
+
+
+def read_words(data: Data) -> WordList:
+    """The words that `data` names; cached in the process (files by path, size and time)."""
+    if data.name in SHIPPED:
+        return _shipped(data.name)
+    if data.path:
+        found = _read_file(*_identity(data.path))
+    elif data.name == "makemore":
+        return _makemore()
+    else:
+        raise DataError(f"data={data.name} is no word list; it has no words to read.")
+    if data.name == "makemore" and found.sha256 != MAKEMORE_SHA256:
+        note = (
+            f"data.path is not the pinned names.txt of makemore (sha256 {found.sha256[:12]}..., "
+            f"expected {MAKEMORE_SHA256[:12]}...); published numbers do not apply to it"
+        )
+        return WordList(words=found.words, sha256=found.sha256, notes=(*found.notes, note))
+    return found
+
+
+def checksum(words: tuple[str, ...]) -> str:
+    """sha256 (hex) of words joined by line feeds."""
+    return hashlib.sha256("\n".join(words).encode()).hexdigest()
+
+
+def parse_words(raw: bytes, where: str) -> WordList:
+    """Decode, normalise and check a word list; `where` names it in messages."""
+    notes: list[str] = []
+    text = _decode(raw, where, notes)
+    bad = _FORBIDDEN.search(text)
+    if bad:
+        line = text.count("\n", 0, bad.start()) + 1
+        raise DataError(
+            f"{where}, line {line}: the control character U+{ord(bad.group()):04X}; allowed: "
+            "plain UTF-8 text, one word a line. Is this a text file? Remove the character."
+        )
+    lines = text.split("\n")
+    if not lines[-1]:
+        lines.pop()  # the file's last line end starts no new line
+    stripped = [line.strip() for line in lines]
+    words = tuple(word for word in stripped if word)
+    _refuse_bad_words(stripped, words, where)
+    if len(words) < len(lines):
+        notes.append(f"{_number(len(lines) - len(words), 'blank line')} skipped")
+    trimmed = sum(line != word for line, word in zip(lines, stripped, strict=True) if word)
+    if trimmed:
+        notes.append(f"spaces around {_number(trimmed, 'word')} removed")
+    if not words:
+        raise DataError(f"{where} holds no words; give a UTF-8 file with one word a line.")
+    return WordList(words=words, sha256=checksum(words), notes=tuple(notes))
+
+
+def _number(n: int, thing: str) -> str:
+    return f"{n:,} {thing}{'' if n == 1 else 's'}"
+
+
+def _decode(raw: bytes, where: str, notes: list[str]) -> str:
+    if raw.startswith((b"\xff\xfe", b"\xfe\xff")):
+        raise DataError(
+            f"{where}, line 1: begins like UTF-16; allowed: UTF-8. Save it as UTF-8, for example "
+            "`iconv -f UTF-16 -t UTF-8 old.txt > new.txt`."
+        )
+    if raw.startswith(b"\xef\xbb\xbf"):
+        raw = raw[3:]
+        notes.append("byte order mark removed")
+    if b"\r" in raw:
+        notes.append("line ends other than LF (CRLF or CR) normalised")
+        raw = raw.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+    try:
+        text = raw.decode("utf-8")
+    except UnicodeDecodeError as err:
+        line = raw.count(b"\n", 0, err.start) + 1
+        raise DataError(
+            f"{where}, line {line}: byte 0x{raw[err.start]:02x} is not UTF-8; allowed: UTF-8 "
+            "text. Save the file as UTF-8, for example `iconv -f LATIN1 -t UTF-8 old.txt > "
+            "new.txt`."
+        ) from None
+    if not text.isascii() and not unicodedata.is_normalized("NFC", text):
+        text = unicodedata.normalize("NFC", text)
+        notes.append("letters and their combining marks joined (Unicode NFC)")
+    return text
+
+
+def _refuse_bad_words(stripped: list[str], words: tuple[str, ...], where: str) -> None:
+    for bad, reason in (
+        (END, "has a '.', which marks the end of a word here; remove it or put another sign"),
+        ("\t", "has a tab inside; allowed: one word a line. Keep one column of the table"),
+    ):
+        if any(bad in word for word in words):
+            line, word = next((i, w) for i, w in enumerate(stripped, 1) if bad in w)
+            raise DataError(f"{where}, line {line}: the word {shown(word, 40)} {reason}.")
+    if max(map(len, words), default=0) > WORD_LIMIT:
+        line, word = next((i, w) for i, w in enumerate(stripped, 1) if len(w) > WORD_LIMIT)
+        raise DataError(
+            f"{where}, line {line}: a word of {len(word):,} characters, {shown(word[:30], 40)}...; "
+            f"allowed: at most {WORD_LIMIT:,}. Put one word on each line."
+        )
+
+
+@functools.cache
+def _shipped(name: str) -> WordList:
+    raw = (resources.files("harness.data") / "wordlists" / SHIPPED[name]).read_bytes()
+    if SHIPPED[name].endswith(".gz"):
+        raw = gzip.decompress(raw)
+    return parse_words(raw, f"the shipped list {name}")
+
+
+def _identity(path: str) -> tuple[str, int, int, int]:
+    """(path, size, mtime, inode) of a readable regular file, or a DataError saying what it is."""
+    try:
+        full = Path(path).expanduser()
+        found = full.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        raise DataError(
+            f"data.path is {shown(path)}, and there is no such file; give the path of a UTF-8 "
+            f"word list{_beside(full)}"
+        ) from None
+    except (OSError, ValueError, RuntimeError) as err:  # too long, loop, closed, NUL, ~nobody
+        reason = (isinstance(err, OSError) and err.strerror) or str(err)
+        raise DataError(
+            f"data.path is {shown(path)}, which cannot be read: {reason}; give the path of a "
+            "UTF-8 word list."
+        ) from None
+    if not stat.S_ISREG(found.st_mode):
+        kind = "a folder" if stat.S_ISDIR(found.st_mode) else "not a plain file"
+        raise DataError(
+            f"data.path is {shown(path)}, which is {kind}; give the path of a UTF-8 word list."
+        )
+    if found.st_size > FILE_LIMIT:
+        raise DataError(
+            f"data.path is {shown(path)}, a file of {found.st_size / 2**20:,.0f} MiB; allowed: at "
+            f"most {FILE_LIMIT // 2**20} MiB. Take a part of it, for example `head -n 1000000`."
+        )
+    return str(full.resolve()), found.st_size, found.st_mtime_ns, found.st_ino
+
+
+def _beside(full: Path) -> str:
+    """The end of a message about a missing file: where it was looked for, and the nearest name."""
+    try:
+        folder = full.absolute().parent
+        names = [entry.name for entry in folder.iterdir()]
+        return f" (looked in {shown(str(folder))}).{nearest(full.name, names)}"
+    except OSError:  # the folder is missing too, or closed to us
+        return "."
+
+
+@functools.lru_cache(maxsize=8)
+def _read_file(path: str, *_state: int) -> WordList:
+    """Read and parse; the file's size, time and inode only tell the cache when it has changed."""
+    try:
+        raw = Path(path).read_bytes()
+    except OSError as err:
+        raise DataError(
+            f"data.path is {shown(path)}, which cannot be read: {err.strerror}; check the file's "
+            "permissions."
+        ) from None
+    return parse_words(raw, f"data.path {shown(path)}")
+
+
+def cache_folder() -> Path:
+    """Where this user's downloads are kept: XDG_CACHE_HOME, or what the platform uses."""
+    chosen = Path(os.environ.get("XDG_CACHE_HOME", ""))
+    if chosen.is_absolute():  # the XDG specification says to ignore relative ones
+        return chosen / "harness"
+    try:
+        home = Path.home()
+    except RuntimeError:  # no home folder at all, as in some containers
+        home = Path(tempfile.gettempdir())
+    if sys.platform == "darwin":
+        return home / "Library" / "Caches" / "harness"
+    if sys.platform == "win32":
+        return Path(os.environ.get("LOCALAPPDATA") or home / "AppData" / "Local") / "harness"
+    return home / ".cache" / "harness"
+
+
+@functools.lru_cache(maxsize=1)
+def _makemore() -> WordList:
+    """names.txt from the user's cache, downloaded there once; always checked against its sha256."""
+    kept = cache_folder() / "makemore-names.txt"
+    notes: tuple[str, ...] = ()
+    try:
+        raw = kept.read_bytes()
+    except OSError:
+        raw = b""
+    if hashlib.sha256(raw).hexdigest() != MAKEMORE_SHA256:  # absent, cut short or altered
+        raw = _download(MAKEMORE_URL)
+        try:
+            _keep(kept, raw)
+        except OSError as err:
+            notes = (f"names.txt could not be kept in {kept.parent} ({err.strerror})",)
+    found = parse_words(raw, "makemore's names.txt")
+    return WordList(words=found.words, sha256=found.sha256, notes=(*found.notes, *notes))
+
+
+def _download(url: str) -> bytes:
+    remedy = (
+        "Is this machine offline? Fetch that file elsewhere and give data.path=names.txt, or use "
+        "data=census, which is shipped."
+    )
+    try:
+        with urllib.request.urlopen(url, timeout=20) as answer:  # noqa: S310 (a constant)
+            raw: bytes = answer.read(FILE_LIMIT)
+    except (OSError, http.client.HTTPException, ValueError) as err:
+        raise DataError(f"data=makemore: {url} could not be fetched ({err}). {remedy}") from None
+    got = hashlib.sha256(raw).hexdigest()
+    if got != MAKEMORE_SHA256:
+        raise DataError(
+            f"data=makemore: {url} answered with another file (sha256 {got}; expected "
+            f"{MAKEMORE_SHA256}). {remedy}"
+        )
+    return raw
+
+
+def _keep(path: Path, raw: bytes) -> None:
+    """Write a file whole or not at all, so that a second process never reads half of it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.name)
+    try:
+        with os.fdopen(handle, "wb") as out:
+            out.write(raw)
+        Path(temporary).replace(path)
+    except OSError:
+        Path(temporary).unlink()
+        raise

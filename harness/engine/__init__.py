@@ -1,0 +1,1 @@
+"""Stacked training: parameters with the run axis first, losses, updates, evaluation, workers."""

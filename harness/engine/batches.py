@@ -1,0 +1,96 @@
+"""Which examples each step sees, and which units dropout keeps: drawn in blocks, keyed by name.
+
+A block of BLOCK steps is one stream (`batches/12`), so any stretch of a run can be drawn again on
+its own, and runs of one batch seed see the same examples and the same dropout draws.
+Axes: K runs, S distinct batch seeds, B examples, T context, O units.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from harness.config import RunConfig
+from harness.data.dataset import Dataset
+from harness.engine.layers import Network, padded
+from harness.engine.passes import ROWS
+from harness.randomness import stream
+
+BLOCK = 128  # steps a stream; part of the numerics
+
+
+class Batches:
+    """The batches of one chunk: `load(step)` hands back inputs and targets of that step."""
+
+    def __init__(self, runs: Sequence[RunConfig], data: Dataset, net: Network) -> None:
+        self.data, self.net = data, net
+        seeds = [run.resolved().train.batch_seed or 0 for run in runs]
+        self.seeds = list(dict.fromkeys(seeds))
+        self.slot_K = torch.tensor([self.seeds.index(s) for s in seeds], device=net.device)
+        self.B = runs[0].train.batch_size
+        self.rows = padded(self.B, ROWS)
+        self.p_K = [r.reg.strength if r.reg.name == "dropout" else 0.0 for r in runs]
+        self.widths = [layer.fan_out for layer in net.layers[:-1]] if any(self.p_K) else []
+        self.block = -1
+        self.inputs = torch.empty(0)
+        self.targets = torch.empty(0)
+        self.uniform: list[Tensor] = []
+        if net.embedding is not None:
+            offset = torch.arange(net.K, device=net.device) * net.embedding.shape[1]
+            self.offset_K11 = offset[:, None, None]
+
+    def examples(self, seed: int, block: int) -> np.ndarray[tuple[int, int], np.dtype[np.int64]]:
+        """Example numbers (BLOCK, B) of the training split, drawn with replacement."""
+        return stream(seed, f"batches/{block}").integers(0, self.data.train.n, (BLOCK, self.B))
+
+    def _draw(self, block: int) -> None:
+        self.block = block
+        device, binary = self.net.device, self.net.embedding is None
+        x, y = self.data.train.x, self.data.train.y
+        index_SNB = np.stack([self.examples(seed, block) for seed in self.seeds])
+        wide = (*index_SNB.shape[:2], self.rows)
+        inputs = np.zeros((*wide, x.shape[1]), dtype=np.float32 if binary else np.int64)
+        inputs[:, :, : self.B] = x[index_SNB]
+        targets = np.zeros(wide, dtype=np.int64)
+        targets[:, :, : self.B] = y[index_SNB]
+        self.inputs = torch.from_numpy(inputs).to(device)
+        self.targets = torch.from_numpy(targets).to(device)
+        self.uniform = []
+        for layer, width in enumerate(self.widths):
+            drawn = [
+                stream(seed, f"dropout/{layer}/{block}").random((BLOCK, self.B, width), np.float32)
+                for seed in self.seeds
+            ]
+            self.uniform.append(torch.from_numpy(np.stack(drawn)).to(device))
+
+    def load(self, step: int) -> tuple[Tensor, Tensor]:
+        """(inputs, targets) of one step: codes offset by k * V (K, B_, T), or dense (K, B_, I);
+        targets (K, B_). Padded rows hold zeros.
+        """
+        block, place = divmod(step, BLOCK)
+        if block != self.block:
+            self._draw(block)
+        inputs = self.inputs[:, place].index_select(0, self.slot_K)
+        if self.net.embedding is not None:
+            inputs.add_(self.offset_K11)
+        return inputs, self.targets[:, place].index_select(0, self.slot_K)
+
+    def masks(self, step: int) -> list[Tensor] | None:
+        """Inverted dropout (Srivastava et al. 2014): 0 or 1/(1 - p) for each unit, (K, B_, O_)."""
+        if not self.widths:
+            return None
+        place = step % BLOCK
+        p_K11 = torch.tensor(self.p_K, dtype=self.net.dtype, device=self.net.device)[:, None, None]
+        out = []
+        for layer, drawn in zip(self.net.layers, self.uniform, strict=False):
+            kept = drawn[:, place].index_select(0, self.slot_K).to(self.net.dtype) >= p_K11
+            mask = torch.ones(
+                self.net.K, self.rows, layer.weight.shape[2], dtype=self.net.dtype,
+                device=self.net.device,
+            )  # fmt: skip
+            mask[:, : self.B, : layer.fan_out] = kept / (1.0 - p_K11)
+            out.append(mask)
+        return out

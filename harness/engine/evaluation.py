@@ -1,0 +1,203 @@
+"""Whole-split numbers, exact: every distinct context once, weighted by how often it occurs.
+
+Axes: K runs, C distinct contexts of all splits looked at, P distinct (context, target) pairs of
+one split, V vocabulary. The stacked forward is shared; what follows is done run by run, so no
+run's numbers can depend on its neighbours. Sums over a split are taken in float64.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from harness.config import RunConfig
+from harness.data.dataset import Dataset, Split
+from harness.engine.heads import loss_values
+from harness.engine.layers import Network, padded
+from harness.engine.passes import ROWS, Pass
+
+TILE = 256  # rows a forward: small enough that activations stay in the cache
+ECE_BINS = 15  # Guo et al. 2017, arXiv:1706.04599
+
+
+@dataclass(frozen=True)
+class SplitPairs:
+    """One split over the shared contexts: pair rows, targets, counts; examples per context."""
+
+    row_P: Tensor
+    target_P: Tensor
+    count_P: Tensor  # float64
+    count_C: Tensor  # float64
+    n: int
+
+
+class EvaluationSet:
+    """The distinct inputs of several splits, merged, and each split's pairs over them."""
+
+    def __init__(self, data: Dataset, names: Sequence[str], device: torch.device) -> None:
+        splits: list[Split] = [getattr(data, name) for name in names]
+        self.binary = data.kind == "binary"
+        if self.binary:
+            inputs = np.concatenate([s.x for s in splits])
+            starts = np.cumsum([0, *[s.n for s in splits]])
+            rows = [np.arange(a, b) for a, b in itertools.pairwise(starts)]
+        else:
+            stacked = np.concatenate([s.contexts_CT for s in splits])
+            inputs, index = np.unique(stacked, axis=0, return_inverse=True)
+            parts = np.cumsum([len(s.contexts_CT) for s in splits])[:-1]
+            rows = [
+                own[s.pair_context_P]
+                for own, s in zip(np.split(index.reshape(-1), parts), splits, strict=True)
+            ]
+        self.C = len(inputs)
+        wide = padded(self.C, ROWS)
+        self.inputs = torch.zeros(
+            wide, inputs.shape[1], dtype=torch.float32 if self.binary else torch.int64
+        )
+        self.inputs[: self.C] = torch.from_numpy(np.ascontiguousarray(inputs))
+        self.inputs = self.inputs.to(device)
+        self.splits: dict[str, SplitPairs] = {}
+        for name, split, row in zip(names, splits, rows, strict=True):
+            target = split.y if self.binary else split.pair_target_P
+            count = np.ones(split.n) if self.binary else split.pair_count_P
+            per_context = np.bincount(row, weights=count, minlength=self.C)
+            self.splits[name] = SplitPairs(
+                torch.from_numpy(np.asarray(row, dtype=np.int64)).to(device),
+                torch.from_numpy(np.asarray(target, dtype=np.int64)).to(device),
+                torch.from_numpy(np.asarray(count, dtype=np.float64)).to(device),
+                torch.from_numpy(per_context).to(device),
+                split.n,
+            )
+
+
+class Evaluator:
+    """Evaluates K stacked runs on an EvaluationSet; buffers are made once."""
+
+    def __init__(
+        self, net: Network, runs: Sequence[RunConfig], data: Dataset, names: Sequence[str]
+    ):
+        self.net, self.runs, self.V = net, runs, 1 if data.kind == "binary" else data.V
+        self.set = EvaluationSet(data, names, net.device)
+        rows = min(TILE, self.set.inputs.shape[0])
+        self.tile = Pass(net, rows, data.block_size, backward=False)
+        self.z_KCV = torch.zeros(net.K, self.set.C, self.V, dtype=net.dtype, device=net.device)
+
+    def forward(self) -> Tensor:
+        """Logits of every distinct input, (K, C, V), in evaluation mode."""
+        for start in range(0, self.set.C, self.tile.rows_):
+            stop = min(start + self.tile.rows_, self.set.C)
+            self.forward_tile(start)
+            self.z_KCV[:, start:stop] = self.tile.z_KBV[:, : stop - start, : self.V]
+        return self.z_KCV
+
+    def forward_tile(self, start: int) -> Pass:
+        """The pass over inputs start ... start + tile rows, activations left in its buffers."""
+        tile, stop = self.tile, start + self.tile.rows_
+        inputs = self.set.inputs[start:stop]
+        if self.set.binary:
+            tile.x_KBI[:, : len(inputs), : inputs.shape[1]] = inputs.to(self.net.dtype)
+        else:
+            codes = torch.zeros(
+                tile.rows_, inputs.shape[1], dtype=torch.int64, device=self.net.device
+            )
+            codes[: len(inputs)] = inputs
+            tile.load_codes(codes[None] + tile.offset_K11)
+        tile.forward(training=False)
+        return tile
+
+    def evaluate(self) -> list[dict[str, float]]:
+        """Per run: the split metrics of every split in the set (see `class_metrics`)."""
+        z_KCV = self.forward()
+        measure = binary_metrics if self.set.binary else class_metrics
+        return [measure(z_KCV[k], self.set.splits, run) for k, run in enumerate(self.runs)]
+
+
+def class_metrics(
+    z_CV: Tensor, splits: Mapping[str, SplitPairs], run: RunConfig
+) -> dict[str, float]:
+    """loss/S and nll/S of each split S; for others than train also accuracy, top3, brier, ece.
+
+    Nats per character for nll. Ties are split evenly: where m symbols share the best logit and the
+    target is one of them, it counts 1/m. Brier is summed over classes; ECE has 15 equal bins.
+    """
+    logp_CV = torch.log_softmax(z_CV, -1)
+    own_is_nll = run.loss.name in ("cross_entropy", "nll") and run.loss.label_smoothing == 0
+    out: dict[str, float] = {}
+    for name, s in splits.items():
+        flat_P = s.row_P * z_CV.shape[1] + s.target_P
+        nll_P = -logp_CV.view(-1)[flat_P].double()
+        out[f"nll/{name}"] = float((nll_P * s.count_P).sum()) / s.n
+        if own_is_nll:
+            out[f"loss/{name}"] = out[f"nll/{name}"]
+        else:
+            value_P = loss_values(run.loss, z_CV[s.row_P], s.target_P).double()
+            out[f"loss/{name}"] = float((value_P * s.count_P).sum()) / s.n
+        if name != "train":
+            out.update(_yardsticks(name, z_CV, logp_CV, s, flat_P))
+    return out
+
+
+def _yardsticks(
+    name: str, z_CV: Tensor, logp_CV: Tensor, s: SplitPairs, flat_P: Tensor
+) -> dict[str, float]:
+    """Accuracy, top-3, Brier score and expected calibration error of one split."""
+    target_P1 = z_CV.reshape(-1)[flat_P][:, None]
+    rivals_PV = z_CV[s.row_P]
+    above_P = (rivals_PV > target_P1).sum(1)
+    level_P = (rivals_PV == target_P1).sum(1).clamp_min(1)
+    hit_P = ((1 - above_P).clamp(0) / level_P).clamp(max=1).double()
+    top3_P = ((3 - above_P).clamp(0) / level_P).clamp(max=1).double()
+    p_CV = logp_CV.exp()
+    square_C = p_CV.double().square().sum(1)
+    p_P = p_CV.view(-1)[flat_P].double()
+    brier = (square_C * s.count_C).sum() - 2 * (p_P * s.count_P).sum() + s.n
+    confidence_C = p_CV.max(1).values.double()
+    bin_C = (confidence_C * ECE_BINS).ceil().long().clamp(1, ECE_BINS) - 1
+    zeros = torch.zeros(ECE_BINS, dtype=torch.float64, device=z_CV.device)
+    sure = zeros.index_add(0, bin_C, confidence_C * s.count_C)
+    right = zeros.index_add(0, bin_C[s.row_P], hit_P * s.count_P)
+    return {
+        f"accuracy/{name}": float((hit_P * s.count_P).sum()) / s.n,
+        f"top3/{name}": float((top3_P * s.count_P).sum()) / s.n,
+        f"brier/{name}": float(brier) / s.n,
+        f"ece/{name}": float((sure - right).abs().sum()) / s.n,
+    }
+
+
+def binary_metrics(
+    z_CV: Tensor, splits: Mapping[str, SplitPairs], run: RunConfig
+) -> dict[str, float]:
+    """As class_metrics for one logit and labels -1, +1: nll is that of sigmoid(z), in nats."""
+    out: dict[str, float] = {}
+    for name, s in splits.items():
+        z_P = z_CV[s.row_P]
+        value = loss_values(run.loss, z_P, s.target_P).double()
+        out[f"loss/{name}"] = float(value.sum()) / s.n
+        margin_P = z_P[:, 0].double() * s.target_P
+        out[f"nll/{name}"] = float(torch.nn.functional.softplus(-margin_P).sum()) / s.n
+        if name != "train":
+            hit_P = (margin_P > 0).double() + 0.5 * (margin_P == 0).double()
+            wrong_P = torch.sigmoid(-margin_P)
+            out[f"accuracy/{name}"] = float(hit_P.sum()) / s.n
+            out[f"brier/{name}"] = float((2 * wrong_P.square()).sum()) / s.n
+    return out
+
+
+def shuffled_loss(z_CV: Tensor, pairs: SplitPairs, run: RunConfig) -> float:
+    """Mean loss when targets are dealt anew: every context against the split's symbol frequencies.
+
+    The average over all permutations of the targets, exactly; a control that needs no theory.
+    """
+    labels_L, place_P = torch.unique(pairs.target_P, return_inverse=True)
+    share_L = torch.zeros(len(labels_L), dtype=torch.float64, device=z_CV.device)
+    share_L.index_add_(0, place_P, pairs.count_P / pairs.n)
+    total = 0.0
+    for label, share in zip(labels_L, share_L.tolist(), strict=True):
+        value_C = loss_values(run.loss, z_CV, label.expand(z_CV.shape[0])).double()
+        total += share * float((value_C * pairs.count_C).sum()) / pairs.n
+    return total

@@ -1,0 +1,148 @@
+"""From what a chunk measured to the record of a run: summaries, verdict, warnings, provenance."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from functools import lru_cache
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from harness.config import NUMERICS, RunConfig
+from harness.data.baselines import floors
+from harness.data.dataset import Dataset
+from harness.engine.calibration import NOT_LOG_PROBABILITIES, calibrated, told
+from harness.engine.evaluation import SplitPairs
+from harness.engine.heads import loss_values
+from harness.engine.machine import same_bits
+from harness.engine.verdicts import judge
+from harness.store.records import RunRecord, environment
+from harness.theory.advice import PRAISE
+from harness.theory.initial_loss import expected_initial_loss, verdict
+
+CERTAIN = 10.0  # nats: a chance of less than 1 in 22,000
+Series = Mapping[str, tuple[list[int], list[float]]]
+
+
+@lru_cache(maxsize=8)
+def _floors(data: Dataset) -> dict[str, float]:
+    return floors(data)
+
+
+def start_summary(
+    run: RunConfig, data: Dataset, measured: Mapping[str, float]
+) -> tuple[dict[str, float], str]:
+    """Theory beside measurement at step 0: init/* metrics, and the verdict in plain words."""
+    theory = expected_initial_loss(run, data)
+    uniform = theory.uniform
+    if uniform is None:  # a loss that theory does not know: its value at equal logits, measured
+        targets = torch.from_numpy(data.train.y)
+        zeros = torch.zeros(len(targets), data.V, dtype=torch.float64)
+        uniform = float(loss_values(run.loss, zeros, targets).mean())
+    out = {"init/loss_uniform": uniform}
+    if theory.expected is not None:
+        out["init/loss_expected"] = theory.expected
+    if math.isfinite(theory.logit_std):
+        out["init/logit_std_expected"] = theory.logit_std
+    z, text = verdict(measured.get("init/loss_measured", math.nan), theory)
+    if z is not None:
+        out["init/loss_z"] = z
+    return out, text
+
+
+def end_summary(data: Dataset, last: Mapping[str, float], n: int) -> dict[str, float]:
+    """What follows from the final numbers: perplexities, and evidence of memorising.
+
+    perplexity/S = exp(nll/S). memorised/evidence, for a source whose oracle is known: how many
+    nats the whole training split (n examples) costs less than under the true source. A model that
+    has not seen the sample saves t nats with a probability of at most exp(-t).
+    """
+    out = {}
+    for name in ("train", "val", "test"):
+        value = last.get(f"nll/{name}", math.nan)
+        if value < 700:  # exp of more is no float
+            out[f"perplexity/{name}"] = math.exp(value)
+    if data.oracle is not None and "nll/train" in last:
+        out["memorised/evidence"] = (data.oracle["nll_train"] - last["nll/train"]) * n
+    return out
+
+
+def remarks(data: Dataset, summary: Mapping[str, float]) -> list[str]:
+    """What the known source of data=markov proves about a run, in words."""
+    out = []
+    evidence = summary.get("memorised/evidence", 0.0)
+    if evidence > CERTAIN:
+        out.append(
+            f"certified memorisation: the training split costs {evidence:.0f} nats less than under "
+            f"the source it was drawn from; by chance that has a probability of {bound(evidence)}"
+        )
+    if data.oracle is not None and "nll/val" in summary:
+        lead = (data.oracle["nll_val"] - summary["nll/val"]) * data.val.n
+        if lead > CERTAIN:
+            out.append(
+                f"validation costs {lead:.0f} nats less than under its own source (by chance: "
+                f"{bound(lead)}): validation words have leaked into training"
+            )
+    return out
+
+
+def bound(nats: float) -> str:
+    """exp(-nats) as people read it."""
+    return f"at most 10^-{int(nats / math.log(10))}"
+
+
+def finish(
+    run: RunConfig, data: Dataset, *, series: Series, start: Mapping[str, float], words: str,
+    last: Mapping[str, float], diverged_step: int | None, weights: Mapping[str, Tensor],
+    device: str, started: float, seconds: float, logits: Tensor, pairs: Mapping[str, SplitPairs],
+) -> RunRecord:  # fmt: skip
+    """One run's record. `last` holds the whole-split metrics at its end, `start` those at step 0
+    with the theory beside them, `words` its verdict.
+    """
+    summary = {**start, **last}
+    lows = _floors(data)
+    fair = {} if diverged_step is not None else calibrated(run.loss.name, data, logits, pairs)
+    summary |= lows | fair | end_summary(data, last, pairs["train"].n)
+    curves = {n: (np.asarray(s, np.int64), np.asarray(v)) for n, (s, v) in series.items()}
+    label, judged = judge(
+        curves,
+        unigram=lows.get("floor/unigram"),
+        context_floor=lows.get("floor/context"),
+        diverged_step=diverged_step,
+        calibrated_train=(
+            fair.get("nll_calibrated/train") if run.loss.name in NOT_LOG_PROBABILITIES else None
+        ),
+    )
+    summary |= judged
+    steps = series.get("nll/train", ([0], []))[0][-1:] or [0]
+    if seconds > 0 and steps[0]:
+        summary["speed/run_steps_per_s"] = steps[0] / seconds
+    for name, (_, values) in series.items():  # the last look inside the layers
+        if name.startswith(("act/", "grad/", "penalty")) and values:
+            summary.setdefault(name, values[-1])
+    warnings = ["" if words.startswith(PRAISE) else words, *remarks(data, summary)]
+    if diverged_step is not None:
+        warnings.append(f"diverged at step {diverged_step}")
+    return RunRecord(
+        config=run,
+        run_id=run.run_id(data.sha256, device),
+        config_id=run.config_id(data.sha256, device),
+        series=curves,
+        summary=summary,
+        verdict=label,
+        weights=weights,
+        symbols=data.symbols,
+        warnings=tuple(w for w in warnings if w),
+        provenance={
+            **environment(),
+            "data_sha256": data.sha256,
+            "numerics": NUMERICS,
+            **same_bits(device),
+            "start": words,
+            "started": started,
+            "seconds": seconds,
+            **({"calibration": told(fair)} if fair else {}),
+        },
+    )

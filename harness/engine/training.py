@@ -1,0 +1,324 @@
+"""Training: runs of one shape as one stacked program, each bit for bit what it would be alone.
+
+`Chunk` trains up to a few dozen runs together; `train` is the library's entry: it groups runs by
+shape, cuts the groups into chunks, trains them in this process and returns records in order.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from harness.config import RunConfig
+from harness.data.dataset import Dataset, load_data
+from harness.engine.batches import Batches
+from harness.engine.diagnostics import StepDiagnostics, at_start
+from harness.engine.evaluation import Evaluator, shuffled_loss
+from harness.engine.heads import LossHeads
+from harness.engine.initialization import initial_weights, log_unigram
+from harness.engine.layers import Network
+from harness.engine.passes import Pass
+from harness.engine.summary import finish, start_summary
+from harness.engine.updates import Updater
+from harness.store.records import RunRecord
+
+if TYPE_CHECKING:
+    from harness.store.ledger import Ledger
+    from harness.tracking.tracker import Tracker
+
+State = dict[str, Any]  # {"step", "tensors", "series", "meta"} of one run, as the ledger keeps it
+CHECK_STEPS = 16  # how often a chunk asks whether to stop or to save
+DIVERGED_NATS = 100.0  # train nll above this, and above ten times its start, counts as diverged
+
+
+class Interrupted(Exception):  # noqa: N818  no error: somebody asked for it
+    """Training was asked to stop; every run's state stands in the last checkpoint handed out."""
+
+
+def device_of(run: RunConfig) -> str:
+    """Where this run's arithmetic happens: "cpu" or "cuda"."""
+    if run.engine.device != "auto":
+        return run.engine.device
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+@contextlib.contextmanager
+def one_thread() -> Iterator[None]:
+    """One intra-op thread: stacked runs scale by processes, and bits do not depend on threads."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        with torch.no_grad():
+            yield
+    finally:
+        torch.set_num_threads(before)
+
+
+class Chunk:
+    """K runs of one shape and one data set, trained together from step 0 or from saved states.
+
+    on_points(k, step, values) hears every evaluation and on_step(step) every few steps;
+    on_states(states) is handed the runs' states when `wants_states()` says so; `stopping()` true
+    makes `run` raise Interrupted within a few steps, after on_states.
+    """
+
+    def __init__(
+        self, runs: Sequence[RunConfig], data: Dataset, *, states: Sequence[State] | None = None,
+        on_points: Callable[[int, int, Mapping[str, float]], None] | None = None,
+        on_step: Callable[[int], None] | None = None,
+        on_states: Callable[[dict[int, State]], None] | None = None,
+        wants_states: Callable[[], bool] = lambda: False,
+        stopping: Callable[[], bool] = lambda: False,
+    ) -> None:  # fmt: skip
+        self.given, self.data = list(runs), data
+        self.runs = [run.resolved(device_of(run)) for run in runs]
+        first = self.runs[0]
+        self.on_points, self.on_step, self.on_states = on_points, on_step, on_states
+        self.wants_states, self.stopping = wants_states, stopping
+        self.K, self.steps = len(runs), first.train.steps
+        self.eval_every = first.train.eval_every or 1
+        self.device = torch.device(first.engine.device)
+        dtype = getattr(torch, first.engine.dtype)
+        self.net = Network(
+            [initial_weights(run, data) for run in self.runs],
+            first.model.activation,
+            dtype,
+            self.device,
+        )
+        self.batch = Pass(self.net, first.train.batch_size, data.block_size, backward=True)
+        self.batches = Batches(self.runs, data, self.net)
+        self.heads = LossHeads(self.runs, data.V, self.batch)
+        self.updater = Updater(self.runs, self.net)
+        self.evaluator = Evaluator(self.net, self.runs, data, ("train", "val"))
+        self.series: list[dict[str, tuple[list[int], list[float]]]] = [{} for _ in runs]
+        self.summary: list[dict[str, float]] = [{} for _ in runs]
+        self.words = [""] * self.K  # the verdict on each start, in plain language
+        self.diverged: list[int | None] = [None] * self.K
+        self.final: list[dict[str, Tensor] | None] = [None] * self.K  # weights of ended runs
+        self.seconds, self.started = 0.0, time.time()
+        self.step = 0
+        if states:
+            self._restore(states)
+
+    def run(self) -> list[RunRecord]:
+        """Train to the end; one record a run, in order."""
+        self.clock = time.perf_counter()
+        while True:
+            step = self.step
+            looked = step % self.eval_every == 0 or step == self.steps
+            if looked and not self._seen(step):
+                self._evaluate(step)
+            if step == self.steps or all(w is not None for w in self.final):
+                return self._finish()
+            if looked or step % CHECK_STEPS == 0:
+                self._boundary()
+            watch = StepDiagnostics(self.net, self.batch, self.updater) if looked else None
+            self.train_step(step)
+            if watch is not None:
+                for k, values in enumerate(watch.read()):
+                    self._add(k, step, values)
+            self.step += 1
+
+    def train_step(self, step: int) -> None:
+        """One forward, backward and update of every run."""
+        inputs, target_KB = self.batches.load(step)
+        batch = self.batch
+        if self.net.embedding is None:
+            batch.x_KBI[:, :, : inputs.shape[2]].copy_(inputs)
+        else:
+            batch.load_codes(inputs)
+        batch.set_dropout(self.batches.masks(step))
+        if self.updater.rates_at(step):
+            descent_K = self.updater.descent_scale()
+            if descent_K is not None:
+                self.heads.carry(descent_K)
+        batch.forward(training=True)
+        self.heads.gradient(target_KB)
+        batch.backward()
+        self.updater.apply(step, batch)
+
+    def _seen(self, step: int) -> bool:
+        """Whether this step was evaluated already, before the state we resumed from was saved."""
+        return any(
+            curve["nll/train"][0][-1:] == [step] for curve in self.series if "nll/train" in curve
+        )
+
+    def _add(self, k: int, step: int, values: Mapping[str, float]) -> None:
+        if self.final[k] is not None:
+            return
+        for name, value in values.items():
+            steps, numbers = self.series[k].setdefault(name, ([], []))
+            steps.append(step)
+            numbers.append(value)
+
+    def _evaluate(self, step: int) -> None:
+        found = self.evaluator.evaluate()
+        if step == 0:
+            self._start(found)
+        for k, values in enumerate(found):
+            if self.final[k] is not None:
+                continue
+            penalty = self.updater.penalty(k)
+            if self.runs[k].reg.name in ("l2", "l2_sum", "l1"):
+                values["penalty"] = penalty
+            bad = not math.isfinite(values["nll/train"]) or not math.isfinite(values["loss/train"])
+            start = self.series[k].get("nll/train", ([], [math.inf]))[1][0]
+            if step > 0 and values["nll/train"] > max(DIVERGED_NATS, 10 * start):
+                bad = True
+            self._add(k, step, {n: v for n, v in values.items() if math.isfinite(v)})
+            if self.on_points is not None:
+                self.on_points(k, step, values)
+            if bad:
+                self.diverged[k] = step
+            if bad or self._out_of_patience(k):
+                self.final[k] = self.net.weights(k)
+
+    def _out_of_patience(self, k: int) -> bool:
+        patience = self.runs[k].train.early_stopping
+        values = self.series[k]["nll/val"][1]
+        return patience is not None and len(values) - 1 - values.index(min(values)) >= patience
+
+    def _start(self, found: Sequence[Mapping[str, float]]) -> None:
+        """What is known at step 0: measured loss, its shuffled control, spread of the logits."""
+        pairs = self.evaluator.set.splits["train"]
+        for k, values in enumerate(at_start(self.evaluator)):
+            z_CV = self.evaluator.z_KCV[k]
+            run = self.runs[k]
+            values["init/loss_measured"] = found[k]["loss/train"]
+            values["init/loss_shuffled"] = shuffled_loss(z_CV, pairs, run)
+            if z_CV.shape[1] > 1:
+                if run.init.output_bias == "log_unigram":  # a fixed vector is no spread
+                    z_CV = z_CV - torch.from_numpy(log_unigram(self.data)).to(z_CV)
+                var_C = z_CV.double().var(1)
+                values["init/logit_std"] = float((var_C * pairs.count_C).sum() / pairs.n) ** 0.5
+            theory, self.words[k] = start_summary(run, self.data, values)
+            self.summary[k].update(values | theory)
+
+    def _boundary(self) -> None:
+        if self.on_step is not None:
+            self.on_step(self.step)
+        stop = self.stopping()
+        if self.on_states is not None and (stop or self.wants_states()):
+            self.on_states(self.states())
+        if stop:
+            raise Interrupted
+
+    def states(self) -> dict[int, State]:
+        """Every run's whole state between two steps, by its place in the chunk."""
+        self._tick()
+        tensors = {**self.net.tensors(), **self.updater.state}
+        out = {}
+        for k in range(self.K):
+            parts = {n: t[k].detach().to("cpu", copy=True) for n, t in tensors.items()}
+            final = self.final[k]
+            if final is not None:
+                parts |= {f"final:{n}": t for n, t in final.items()}
+            out[k] = {
+                "step": self.step,
+                "tensors": parts,
+                "series": {n: (list(s), list(v)) for n, (s, v) in self.series[k].items()},
+                "meta": {
+                    "summary": dict(self.summary[k]), "diverged": self.diverged[k],
+                    "words": self.words[k],
+                    "seconds": self.seconds, "started": self.started,
+                },
+            }  # fmt: skip
+        return out
+
+    def _restore(self, states: Sequence[State]) -> None:
+        tensors = {**self.net.tensors(), **self.updater.state}
+        self.step = states[0]["step"]
+        self.seconds = max(s["meta"]["seconds"] for s in states)
+        self.started = min(s["meta"]["started"] for s in states)
+        for k, state in enumerate(states):
+            for name, stored in tensors.items():
+                stored[k].copy_(state["tensors"][name])
+            for name, (steps, values) in state["series"].items():
+                self.series[k][name] = ([int(s) for s in steps], [float(v) for v in values])
+            self.summary[k] = dict(state["meta"]["summary"])
+            self.words[k] = state["meta"]["words"]
+            self.diverged[k] = state["meta"]["diverged"]
+            final = {
+                n.removeprefix("final:"): t
+                for n, t in state["tensors"].items()
+                if n.startswith("final:")
+            }
+            self.final[k] = final or None
+
+    def _tick(self) -> None:
+        now = time.perf_counter()
+        self.seconds += now - self.clock
+        self.clock = now
+
+    def _finish(self) -> list[RunRecord]:
+        self._tick()
+        for k, weights in enumerate(self.final):  # a run that ended early is looked at as it ended
+            if weights is not None:
+                self.net.load(k, weights)
+        last = Evaluator(self.net, self.runs, self.data, ("train", "val", "test"))
+        found = last.evaluate()
+        return [
+            finish(
+                self.given[k], self.data, series=self.series[k], start=self.summary[k],
+                words=self.words[k], last=found[k], diverged_step=self.diverged[k],
+                weights=self.net.weights(k), device=str(self.device), started=self.started,
+                seconds=self.seconds / self.K, logits=last.z_KCV[k], pairs=last.set.splits,
+            )
+            for k in range(self.K)
+        ]  # fmt: skip
+
+
+def train(
+    runs: Sequence[RunConfig], *, data: Dataset | None = None,
+    progress: Callable[[int, int], None] | None = None, ledger: Ledger | None = None,
+    tracking: Tracker | None = None,
+) -> list[RunRecord]:  # fmt: skip
+    """Train runs in this process and return their records in the order given.
+
+    Runs of one shape are trained together (see plan.chunks); equal runs are trained once. Nothing
+    is written unless a ledger or a tracker is given: with a ledger finished runs are read back
+    instead of trained again. `data` serves every run when given, otherwise each run's own settings
+    are loaded. progress(done, total) counts run-steps. ConfigError on unusable settings.
+    """
+    from harness.app.footprint import check_memory
+    from harness.engine.plan import chunks
+
+    runs = list(runs)
+    sets = [data if data is not None else load_data(run.data) for run in runs]
+    ids = [run.run_id(d.sha256, device_of(run)) for run, d in zip(runs, sets, strict=True)]
+    records: dict[str, RunRecord] = {}
+    if ledger is not None:
+        found = {i: ledger.read(i) for i in ledger.finished(ids)}
+        records = {i: record for i, record in found.items() if record is not None}
+    todo = {i: (run, d) for i, run, d in zip(ids, runs, sets, strict=True) if i not in records}
+    if todo:
+        check_memory(
+            [run for run, _ in todo.values()], {run.data: d for run, d in todo.values()},
+            device_of(runs[0]),
+        )  # fmt: skip
+    total, done = sum(run.train.steps for run, _ in todo.values()), 0
+    for places in chunks([run for run, _ in todo.values()], [d for _, d in todo.values()]):
+        names = [list(todo)[place] for place in places]
+        part = [todo[name][0] for name in names]
+
+        def report(step: int, part: Sequence[RunConfig] = part, before: int = done) -> None:
+            if progress is not None:
+                progress(before + step * len(part), total)
+
+        with one_thread():
+            finished = Chunk(part, todo[names[0]][1], on_step=report).run()
+        done += sum(run.train.steps for run in part)
+        report(0, (), done)
+        for name, record in zip(names, finished, strict=True):
+            records[name] = record
+            if ledger is not None:
+                ledger.write(record)
+            if tracking is not None:
+                tracking.finished(record)
+    return [records[i] for i in ids]

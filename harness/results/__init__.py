@@ -1,0 +1,1 @@
+"""From finished runs to answers: tables, comparison, report, reproduction, models taken away."""

@@ -1,0 +1,1 @@
+"""What the first loss must be: laws of the logits, expectations and spreads, advice."""

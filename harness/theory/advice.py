@@ -1,0 +1,205 @@
+"""What the numbers at step 0 mean, in words: the verdict, the best constant start, what to change.
+
+Every threshold of the start stands here.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from harness.registry import expectation
+from harness.theory.logits import LogitLaw
+from harness.theory.quadrature import Array
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from harness.config import Init, Loss
+    from harness.theory.overlap import Facts
+
+PRAISE = ("as expected", "near the uniform loss")  # verdicts that begin so are no warnings
+Z_LIMIT = 4.0  # beyond it the network is not what the config says
+GOOD = 1.05  # expected loss up to this multiple of the uniform loss is a good start
+WRONG = 1.5  # from this multiple on it is confident and wrong
+CLOSE = 1.01  # a recommended start comes this close to the uniform loss
+ROUNDING = 3e-6  # relative error of a whole-split float32 loss, added to the spread
+SATURATED = 0.3  # share of saturated tanh units that is worth a word
+
+
+@dataclass(frozen=True)
+class SmartStart:
+    """The lowest loss that constant logits can have, and what the settings can reach of it."""
+
+    loss: float  # lowest over all output biases, in the loss's own units
+    bias: str  # that bias, as a formula in the training shares p
+    reached: float  # what `overrides` give
+    overrides: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class InitialLoss:
+    """What a config's loss must be at step 0, in the loss's own units.
+
+    uniform: all logits equal. expected: mean over draws of the network; sd: its spread over them.
+    All None where no theory is registered for the loss, the last two where float32 would overflow.
+    logit_std: root mean square over draws of the logits' random part, fixed biases left out.
+    layers: (name, preactivation std, activation std), the output last.
+    """
+
+    uniform: float | None
+    expected: float | None
+    sd: float | None
+    logit_std: float
+    layers: tuple[tuple[str, float, float], ...]
+    caveats: tuple[str, ...]
+    smart_start: SmartStart | None
+    advice: str
+
+
+def verdict(measured: float, expectation: InitialLoss) -> tuple[float | None, str]:
+    """(z, text): how far a measured initial loss is from the config's, and what that means.
+
+    z = (measured - expected) / sd, None where the spread is 0 or unknown.
+    """
+    e = expectation
+    if not math.isfinite(measured):
+        return None, "no finite initial loss: the logits overflow; " + e.advice
+    if e.uniform is None:
+        return None, e.advice
+    times = f"{measured / e.uniform:.{1 if measured > 2 * e.uniform else 2}f} x the uniform loss"
+    z = None
+    if e.expected is not None and e.sd is not None:
+        gap = measured - e.expected
+        # a float32 loss has rounding of its own, which a spread near 0 must not blow up
+        noise = math.hypot(e.sd, ROUNDING * max(abs(e.expected), abs(measured)))
+        z = gap / noise if e.sd > 0 else None
+        size = gap / noise if noise > 0 else 0.0
+        if abs(size) > Z_LIMIT:
+            score = f"z = {size:.0f}" if z is not None else "no draw can differ"
+            return z, (
+                f"not what the config says ({score}): measured {measured:.4g}, expected "
+                f"{e.expected:.4g} +- {e.sd:.2g}; {times}. Look for a wrong fan-in, a doubled bias "
+                "or a layer that is not scaled."
+            )
+    if measured > WRONG * e.uniform:
+        return z, f"confident and wrong: {times}; {e.advice}"
+    expected = "" if e.expected is None else f", {e.expected:.4g} +- {e.sd:.2g} expected"
+    if z is not None:
+        expected += f" (z = {z:.1f})"
+    if measured > GOOD * e.uniform:
+        return z, f"somewhat confident: {measured:.4g}{expected}, {times}; {e.advice}"
+    word = "as expected" if e.expected is not None else "near the uniform loss"
+    praise = "better than no opinion" if measured < 0.98 * e.uniform else "a good start"
+    return z, f"{word}: {measured:.4g}{expected}, {times}, {praise}"
+
+
+def smart_start(loss: Loss, facts: Facts) -> SmartStart | None:
+    """The best constant logits for a loss on these target shares; None for a loss not known here.
+
+    Cross-entropy: ln p, at the entropy of p. Brier: ln p. Mse: p itself. Bce: logit p. Hinge:
+    whole-number steps (see `hinge_levels`). Label smoothing mixes 1/V into p.
+    """
+    p, V = np.asarray(facts.targets), facts.V
+    a = loss.label_smoothing
+    size = 1.0 if loss.reduction == "sum" else 1.0 / V
+    if facts.kind == "classes":
+        t = (1 - a) * p + a / V
+        if loss.name in ("cross_entropy", "nll"):
+            best, bias = _entropy(t), "ln p"
+        elif loss.name in ("mse", "brier"):
+            keep = (1 - a) ** 2
+            best = (keep + (1 - keep) / V - float(t @ t)) * size
+            bias = "p" if loss.name == "mse" else "ln p"
+        elif loss.name == "bce":
+            best, bias = (_entropy(t) + _entropy(1 - t)) * size, "ln p - ln(1 - p)"
+        elif loss.name == "hinge":
+            best, bias = hinge_levels(p) * size, "a whole number that rises with p"
+        elif loss.name == "crammer_singer":
+            top = 2 * (1 - float(p.max()))
+            best, bias = (top, "1 on the commonest symbol, else 0") if top < 1 else (1.0, "0")
+        else:
+            return None
+        choices = {"zero": (0.0,) * V, "log_unigram": facts.log_unigram}
+    else:
+        rare = float(p.min())
+        if loss.name == "squared_error":
+            best, bias = 1 - float(p[1] - p[0]) ** 2, "mean label"
+        elif loss.name == "binary_cross_entropy":
+            best, bias = _entropy(p), "ln p(+1) - ln p(-1)"
+        elif loss.name == "max_margin":
+            best, bias = 2 * rare, "the commoner label"
+        else:
+            return None
+        choices = {"zero": (0.0,)}
+    expected = expectation(loss.name)
+    reached = {
+        name: float(expected(LogitLaw(0.0, mean), p, smoothing=a, summed=loss.reduction == "sum"))
+        for name, mean in choices.items()
+    }
+    name = min(reached, key=reached.__getitem__)
+    return SmartStart(
+        best, bias, reached[name], ("init.output_scale=0", f"init.output_bias={name}")
+    )
+
+
+def hinge_levels(p: Array) -> float:
+    """Lowest E sum_j max(0, 1 + b_j - b_y) over constant logits b, targets drawn with shares p.
+
+    The minimum lies at whole numbers that rise with p. With n_l symbols at level l or above and
+    U(n) the share of the n commonest, the cost is sum_l n_l (1 - U(n_(l+1))) - 1: a shortest path.
+    """
+    share = np.concatenate([[0.0], np.cumsum(np.sort(p)[::-1])])
+    best = np.zeros(len(share))
+    for n in range(1, len(share)):
+        best[n] = float((n * (1 - share[:n]) + best[:n]).min())
+    return float(best[-1] - 1)
+
+
+def _entropy(p: Array) -> float:
+    kept = p[p > 0]
+    return -float(kept @ np.log(kept))
+
+
+def advise(
+    init: Init, uniform: float, expected: float | None, smart: SmartStart | None,
+    saturated: tuple[str, float], start: Callable[[float, str, bool], float | None],
+) -> str:  # fmt: skip
+    """What to change, with the loss each change gives; start(output_scale, output_bias,
+    exact) -> loss.
+    """
+    tips = []
+    if expected is None or expected > GOOD * uniform:
+        bias = init.output_bias or init.bias
+        kept = bias if bias == "log_unigram" and _fits(smart) else "zero"
+        extra = "" if kept == bias else f" init.output_bias={kept}"
+        for factor in (0.3, 0.1, 0.03, 0.01, 0.003, 0.001, 0.0):
+            scale = float(f"{init.output_scale * factor:.3g}")
+            loss = start(scale, kept, False)
+            if loss is not None and (loss <= CLOSE * uniform or scale == 0):
+                loss = start(scale, kept, True)
+                tips.append(
+                    f"scale the output layer by {factor:g}: init.output_scale={scale:g}{extra} "
+                    f"starts at {loss:.4g} (uniform {uniform:.4g})"
+                )
+                break
+    if smart and smart.reached < 0.99 * min(uniform, expected or math.inf):
+        tips.append(f"{' '.join(smart.overrides)} starts at {smart.reached:.4g}")
+    name, share = saturated
+    if share > SATURATED:
+        tips.append(
+            f"{share:.0%} of the tanh units of {name} are past .97 and hardly learn; "
+            "init.scheme=kaiming brings them back"
+        )
+    return (
+        "; or ".join(tips[:2]) + ("; " + tips[2] if len(tips) > 2 else "")
+        if tips
+        else ("keep it: the start leaves nothing to gain from its scale")
+    )
+
+
+def _fits(smart: SmartStart | None) -> bool:
+    return smart is not None and "init.output_bias=log_unigram" in smart.overrides
