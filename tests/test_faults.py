@@ -141,13 +141,14 @@ def patch(engine):
 @pytest.mark.slow
 def test_a_chunk_that_does_not_fit_in_memory_is_halved(tmp_path):
     """A real limit on the address space, set once the worker has loaded all its code."""
-    words = ["sweep", "data.fraction=0.02", "model.hidden=[3000]", "train.steps=3", "--quiet",
-             "seed=range(0,8)", "engine.chunk=8", "engine.workers=1", "tracking=off"]  # fmt: skip
+    words = ["sweep", "data.fraction=0.02", "model.hidden=[3000]", "train.steps=2",
+             "train.batch_size=4096", "seed=range(0,8)", "engine.chunk=8", "engine.workers=1",
+             "tracking=off", "--quiet"]  # fmt: skip
     code, _, err = harness(*words, cwd=tmp_path)
     assert code == 0, err
     want = numbers(tmp_path / "runs")
     shutil.rmtree(tmp_path / "runs")
-    before = custom(tmp_path / "site", TIGHT.replace("ROOM", "100_000") + HOOK)
+    before = custom(tmp_path / "site", TIGHT.replace("ROOM", "600_000") + HOOK)
     status, _, err = harness(*words, cwd=tmp_path, before=before)
     assert status == 0, err
     assert "8 runs do not fit in memory together; going on with halves" in err
