@@ -4,6 +4,7 @@ The many cases are taken as a composed config (as Hydra or a file hands it over)
 command line itself must catch go through `harness.app.cli.run`.
 """
 
+import json
 import os
 import subprocess
 import sys
@@ -242,6 +243,7 @@ LINES = [
     (["train", f"model.hidden={'[' * 3000}{']' * 3000}"], ["nested too deeply"]),
     (["train", "optim.lr=${foo}"], ["optim.lr: ", "'foo' not found"]),
     (["train", "optim.lr=${optim.lr}"], ["optim.lr: Recursive"]),
+    (["train", "hydra/launcher=[0]"], ["Hydra cannot read"]),
     (["train", "--into", "x"], ["--into is 'x'", "harness sweep"]),
     (["sweep", "--into"], ["--into"]),
     (["sweep", "seed=0,1", "--into", "../../etc"], ["no sweep"]),
@@ -370,3 +372,35 @@ def test_as_a_process(tmp_path, words):
     )  # fmt: skip
     assert done.returncode == 2 and done.stdout == "" and "Traceback" not in done.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"model": Model(hidden=(3000, 3000))},
+        {"train": Train(steps=2, batch_size=100_000)},
+        {"reg": Reg(name="dropout", strength=0.1), "train": Train(steps=2, batch_size=8_000)},
+        {"data": Data(name="file", path="w.txt"), "model": Model(hidden=(8,))},
+    ],
+    ids=["parameters", "batch", "dropout", "evaluation"],
+)
+def test_the_estimate_holds_what_is_really_taken(tmp_path, change):
+    """The estimate is above the growth of a process that trains two steps, and not far above."""
+    words = (chr(0x4E00 + i) + chr(0x4E00 + 7 * i % 3000) for i in range(3000))
+    (tmp_path / "w.txt").write_text("\n".join(words), encoding="utf-8")
+    run = RunConfig(**{"train": Train(steps=2), **change})
+    code = (
+        "import json, resource, sys; from harness.config import run_config;"
+        "from harness.app.footprint import check_memory; from harness import load_data, train;"
+        "run = run_config(json.loads(sys.argv[1])); data = load_data(run.data);"
+        "need = check_memory([run], {run.data: data}).bytes;"
+        "peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024;"
+        "before = peak(); train([run]); print(need, peak() - before)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, json.dumps(run.nested())], cwd=tmp_path, text=True,
+        capture_output=True, check=True, timeout=200,
+    )  # fmt: skip
+    need, grown = map(int, done.stdout.split())
+    assert 0.8 * grown < need < 4 * grown

@@ -66,7 +66,9 @@ def chunk_need(run: RunConfig, data: Dataset, K: int, seeds: int = 1) -> Need:
     sizes = layer_sizes(run, data)
     inputs, hidden, rows = sizes[0][1], sum(run.model.hidden), run.train.batch_size + 31
     largest = max(i * o for _, i, o in sizes)
-    contexts = sum(len(split.contexts_CT) for split in (data.train, data.val, data.test))
+    splits = (data.train, data.val, data.test)
+    contexts = sum(len(split.contexts_CT) for split in splits)
+    rows_at_once = max(contexts, *(len(split.pair_count_P) for split in splits))
     kept = 3 if run.model.batch_norm or run.model.activation == "gelu" else 2
     drawn = BLOCK * rows * (2 * data.train.x.shape[1] + 2) * 8
     if run.reg.name == "dropout":
@@ -77,7 +79,7 @@ def chunk_need(run: RunConfig, data: Dataset, K: int, seeds: int = 1) -> Need:
         # drawn in float64, kept in the run's own type, and handed out once more at the end
         parameters=K * parameters(run, data) * ((states + 2) * size + 8) + 3 * 8 * largest,
         batch=K * rows * (3 * inputs + kept * hidden + 5 * data.V) * size + seeds * drawn,
-        evaluation=K * contexts * data.V * size + 3 * contexts * data.V * 8,
+        evaluation=2 * K * contexts * data.V * size + 7 * rows_at_once * data.V * 8,
         curves=K * looks(run) * SERIES * POINT,
     )
 

@@ -248,6 +248,12 @@ def clear_errors() -> Iterator[None]:
         if not isinstance(error, (HydraException, OmegaConfBaseException)) and not _hydras(error):
             raise
         raise ConfigError(in_words(error)) from error
+    except Exception as error:
+        if not _hydras(error):
+            raise
+        raise ConfigError(
+            f"Hydra cannot read these settings ({type(error).__name__}: {error}); write plain values."
+        ) from error
 
 
 def in_words(error: Exception) -> str:
@@ -262,11 +268,12 @@ def in_words(error: Exception) -> str:
 
 
 def _hydras(error: Exception) -> bool:
-    """Whether a ValueError comes from Hydra's own check of its flags."""
+    """Whether an error was raised by Hydra itself: by its check of what it was given."""
     trace = error.__traceback__
     while trace is not None and trace.tb_next is not None:
         trace = trace.tb_next
-    return trace is not None and trace.tb_frame.f_globals.get("__name__", "").startswith("hydra.")
+    name = "" if trace is None else str(trace.tb_frame.f_globals.get("__name__", ""))
+    return name.startswith(("hydra.", "omegaconf.", "antlr4."))
 
 
 class CheckedSource(FileConfigSource):

@@ -191,7 +191,9 @@ class Chunk:
             z_CV = self.evaluator.z_KCV[k]
             run = self.runs[k]
             values["init/loss_measured"] = found[k]["loss/train"]
-            values["init/loss_shuffled"] = shuffled_loss(z_CV, pairs, run)
+            shuffled = shuffled_loss(z_CV, pairs, run)
+            if shuffled is not None:
+                values["init/loss_shuffled"] = shuffled
             if z_CV.shape[1] > 1:
                 if run.init.output_bias == "log_unigram":  # a fixed vector is no spread
                     z_CV = z_CV - torch.from_numpy(log_unigram(self.data)).to(z_CV)
