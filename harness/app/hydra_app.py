@@ -252,7 +252,8 @@ def clear_errors() -> Iterator[None]:
         if not _hydras(error):
             raise
         raise ConfigError(
-            f"Hydra cannot read these settings ({type(error).__name__}: {error}); write plain values."
+            f"Hydra cannot read these settings ({type(error).__name__}: {error}); write plain "
+            "values."
         ) from error
 
 
