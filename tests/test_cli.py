@@ -115,5 +115,5 @@ def test_as_a_process(tmp_path):
         )
     ]
     done = harness("train", "--help", cwd=tmp_path)
-    assert done.returncode == 0 and "experiment: main, smoke" in done.stdout
+    assert done.returncode == 0 and "main, smoke" in done.stdout
     assert "conf/experiment" in done.stdout
