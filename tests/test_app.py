@@ -73,20 +73,21 @@ def test_a_dry_run_says_all_and_writes_nothing(tmp_path):
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_signal_leaves_finished_runs_and_the_same_command_goes_on(tmp_path, number, code):
-    grid = [*TINY, "train.steps=30000", "train.eval_every=200", "seed=0,1,2,3", "engine.chunk=2"]
+    grid = [*TINY, "train.steps=30000", "train.eval_every=200", "seed=0,1,2,3", "engine.chunk=2",
+            "ledger.checkpoint_seconds=0.1"]  # fmt: skip
     process = command("sweep", *grid, cwd=tmp_path)
     deadline = time.monotonic() + 90
-    while not (tmp_path / "runs" / "sweeps").exists():
+    while not any((tmp_path / "runs").glob("checkpoints/*.ckpt")):  # in the midst of training
         assert process.poll() is None and time.monotonic() < deadline
-        time.sleep(0.05)
-    time.sleep(4.0)  # well into training
+        time.sleep(0.01)
     process.send_signal(number)
     began = time.monotonic()
     out, err = process.communicate(timeout=60)
     assert time.monotonic() - began < 15  # 5 s by contract; room for a busy machine
     assert process.returncode == code, (out, err)
     assert "Traceback" not in err and "stopped" in err
-    done, _, err = harness("sweep", *grid, "train.steps=30000", cwd=tmp_path)
+    assert len(Ledger(tmp_path / "runs").run_ids()) < 4
+    done, _, err = harness("sweep", *grid, cwd=tmp_path)
     assert done == 0, err
     assert len(Ledger(tmp_path / "runs").run_ids()) == 4
 

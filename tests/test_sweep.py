@@ -1,5 +1,6 @@
 """The orchestrator with a stand-in for training and tracking: what is trained, told, returned."""
 
+import contextlib
 import os
 import signal
 import sys
@@ -8,8 +9,9 @@ import types
 import numpy as np
 import pytest
 
+from harness.app import cli
 from harness.app.hydra_app import run
-from harness.app.stopping import StoppedError, stop_signals
+from harness.app.stopping import StoppedError, Terminated, stop_signals
 from harness.app.sweep import Options, check_jobs, run_jobs_of
 from harness.config import run_config
 from harness.errors import ConfigError, DataError
@@ -183,6 +185,26 @@ def test_a_second_signal_acts_as_ever():
         assert stop.event.is_set()
         with pytest.raises(KeyboardInterrupt):
             os.kill(os.getpid(), signal.SIGINT)
+
+
+@pytest.mark.parametrize(
+    ("number", "code", "raised"),
+    [(signal.SIGINT, 130, KeyboardInterrupt), (signal.SIGTERM, 143, Terminated)],
+)
+def test_a_signal_that_a_library_swallows_still_stops(monkeypatch, number, code, raised):
+    """Raised inside an import or a finaliser it may vanish, or come out as another error."""
+
+    def verb(*_, **__):
+        with contextlib.suppress(raised):
+            os.kill(os.getpid(), number)
+        with stop_signals() as stop:
+            assert stop.event.is_set()
+        raise ConfigError("what became of it")
+
+    monkeypatch.setattr(cli.cli, "main", verb)
+    assert cli.run(["list"]) == code
+    monkeypatch.setattr(cli.cli, "main", lambda *_, **__: 0)
+    assert cli.run(["list"]) == 0  # the next command starts afresh
 
 
 @pytest.mark.parametrize(

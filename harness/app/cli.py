@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 import os
+import signal
 import sys
 import traceback
 import warnings
@@ -317,29 +318,38 @@ def report(sweeps: tuple[str, ...], out: str | None, ledger: str, uri: str | Non
 
 def run(argv: list[str] | None = None) -> int:
     """Run one command line; returns its exit code, and prints errors on stderr in one line."""
-    from harness.app.stopping import Terminated, end_on_terminate
+    from harness.app.stopping import Terminated, asked, end_on_signals
 
     warnings.formatwarning = _warning_line
     words = sys.argv[1:] if argv is None else argv
+    with end_on_signals():
+        try:
+            code = _answer(words)
+        except (KeyboardInterrupt, Terminated):
+            code = 1
+    return 128 + asked() if asked() else code  # also where a library swallowed what was raised
+
+
+def _answer(words: Sequence[str]) -> int:
+    from harness.app.stopping import asked
+
     try:
         check_words(words)
-        with end_on_terminate():
-            code = cli.main(args=words, prog_name="harness", standalone_mode=False)
-    except HarnessError as error:
-        return _told(error, error.exit_code)
-    except click.ClickException as error:
-        return _told(error, 2, text=_of_click(error))
-    except (click.Abort, KeyboardInterrupt):
+        code = cli.main(args=list(words), prog_name="harness", standalone_mode=False)
+    except click.Abort:
         return 130
-    except Terminated as ended:
-        return int(ended.args[0])
     except SystemExit as done:  # Hydra's help leaves this way
         return 2 if done.code else 0  # for what is wrong with its flags
     except BrokenPipeError:  # the reader of our output has gone: nobody to tell
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
+    except HarnessError as error:
+        return _told(error, error.exit_code)
+    except click.ClickException as error:
+        return _told(error, 2, text=_of_click(error))
     except Exception as error:  # noqa: BLE001  a defect of ours: say so, in one line
-        return _told(error, 1, f"unexpected {type(error).__name__}: ")
+        # an import that was broken off by a signal is no defect
+        return 1 if asked() else _told(error, 1, f"unexpected {type(error).__name__}: ")
     return code if isinstance(code, int) else 0
 
 
@@ -383,6 +393,8 @@ def _told(error: Exception, code: int, prefix: str = "", text: str = "") -> int:
 def main() -> None:
     """The console script."""
     code = run()
+    for number in (signal.SIGINT, signal.SIGTERM):  # nothing is left to stop but Python's own end
+        signal.signal(number, signal.SIG_IGN)
     if code in (130, 143):  # asked to stop: taking torch and mlflow apart would take seconds more
         sys.stdout.flush()
         sys.stderr.flush()

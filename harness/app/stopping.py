@@ -14,7 +14,7 @@ from harness.errors import HarnessError
 
 
 class Terminated(BaseException):
-    """SIGTERM outside of training; its argument is the exit code."""
+    """SIGTERM outside of training."""
 
 
 class StoppedError(HarnessError):
@@ -33,10 +33,20 @@ class Stop:
     signum: int = 0
 
 
+# the first signal of this command: libraries swallow exceptions here and there (an import, a
+# finaliser), so that what was raised may never arrive
+_asked = Stop(threading.Event())
+
+
+def asked() -> int:
+    """The signal that asked this command to stop; 0 while none has."""
+    return _asked.signum
+
+
 @contextlib.contextmanager
 def stop_signals() -> Iterator[Stop]:
-    """Turn SIGINT and SIGTERM into a request; a second one acts as it always does."""
-    stop = Stop(threading.Event())
+    """Turn SIGINT and SIGTERM into a request; a second one acts as it does outside of this."""
+    stop = Stop(threading.Event(), asked())
     before: dict[signal.Signals, Any] = {}
 
     def restore() -> None:
@@ -49,7 +59,9 @@ def stop_signals() -> Iterator[Stop]:
         stop.event.set()
         restore()
 
-    if threading.current_thread() is threading.main_thread():
+    if stop.signum:
+        stop.event.set()
+    elif threading.current_thread() is threading.main_thread():
         for number in (signal.SIGINT, signal.SIGTERM):
             before[number] = signal.signal(number, ask)
     try:
@@ -59,18 +71,21 @@ def stop_signals() -> Iterator[Stop]:
 
 
 @contextlib.contextmanager
-def end_on_terminate() -> Iterator[None]:
-    """Let SIGTERM end this process like Ctrl-C does, through every `finally`, with status 143."""
+def end_on_signals() -> Iterator[None]:
+    """Let SIGINT and SIGTERM end this process through every `finally`, and note which it was."""
 
     def leave(signum: int, frame: FrameType | None) -> None:
         del frame
-        raise Terminated(128 + signum)
+        _asked.signum = _asked.signum or signum
+        raise KeyboardInterrupt if signum == signal.SIGINT else Terminated
 
+    _asked.signum = 0
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = signal.signal(signal.SIGTERM, leave)
+    before = {n: signal.signal(n, leave) for n in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
