@@ -7,10 +7,12 @@ import hashlib
 import json
 import os
 import signal
+import socket
 import sqlite3
 import subprocess
 import sys
 import time
+import urllib.request
 from collections import Counter
 from pathlib import Path
 
@@ -84,6 +86,37 @@ def wait_for(what, process=None, timeout=120.0):
         assert process is None or process.poll() is None, f"ended: {process.returncode}"
         time.sleep(0.02)
     raise AssertionError("waited in vain")
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+@contextlib.contextmanager
+def mlflow_server(folder, store, port=None):
+    """(address, process) of a real MLflow server over a store; gone, by SIGKILL, at the end."""
+    folder, port = Path(folder), port or free_port()
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "log").open("ab") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port),
+             "--workers", "1", "--artifacts-destination", str(folder / "artifacts")],
+            env=environment(MLFLOW_BACKEND_STORE_URI=store, MLFLOW_DISABLE_TELEMETRY="true"),
+            stdout=log, stderr=log, cwd=folder, start_new_session=True,
+        )  # fmt: skip
+
+    def answers():
+        with contextlib.suppress(OSError):
+            return urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=2).read()
+        return b""
+
+    try:
+        wait_for(answers, process)
+        yield f"http://127.0.0.1:{port}", process
+    finally:
+        kill_group(process)
 
 
 def numbers(root):

@@ -16,9 +16,6 @@ from harness.store.manifests import new_sweep
 from harness.store.saved import config_yaml
 from harness.tracking.tracker import open_tracking
 
-# MLflow's own use of SQLAlchemy 2.1
-pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader:DeprecationWarning")
-
 
 @pytest.fixture(scope="module")
 def records():

@@ -7,15 +7,12 @@ import importlib.util
 import json
 import os
 import shutil
-import socket
 import subprocess
-import sys
-import urllib.request
 from pathlib import Path
 
 import pytest
 
-from driven import TINY, environment, harness, wait_for
+from driven import TINY, free_port, harness, mlflow_server
 
 BINARIES = [Path(p).parent for p in (shutil.which("initdb"),) if p]
 BINARIES += sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)
@@ -26,12 +23,6 @@ pytestmark = [
         importlib.util.find_spec("psycopg2") is None, reason="psycopg2 is not installed"
     ),
 ]
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 @pytest.fixture(scope="module")
@@ -73,25 +64,8 @@ def postgres(tmp_path_factory):
 @pytest.fixture(scope="module")
 def server(postgres, tmp_path_factory):
     """Address of an MLflow server before it."""
-    folder, port = tmp_path_factory.mktemp("server"), free_port()
-    with (folder / "log").open("wb") as log:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port),
-             "--workers", "1", "--artifacts-destination", str(folder / "artifacts")],
-            env=environment(MLFLOW_BACKEND_STORE_URI=postgres, MLFLOW_DISABLE_TELEMETRY="true"),
-            stdout=log, stderr=log, cwd=folder, start_new_session=True,
-        )  # fmt: skip
-
-    def answers():
-        with contextlib.suppress(OSError):
-            return urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=2).read()
-        return b""
-
-    wait_for(answers, process, timeout=120)
-    yield f"http://127.0.0.1:{port}"
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(process.pid, 15)
-    process.wait(20)
+    with mlflow_server(tmp_path_factory.mktemp("server"), postgres) as (address, _):
+        yield address
 
 
 GRID = ["sweep", *TINY, "train.steps=60", "loss=cross_entropy,mse", "seed=0,1", "--quiet"]

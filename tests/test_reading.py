@@ -19,10 +19,7 @@ from harness.tracking.mlreader import MlflowReader, setting
 from harness.tracking.tracker import open_tracking
 from made import made_record
 
-# MLflow's own use of SQLAlchemy
-pytestmark = pytest.mark.filterwarnings(
-    "ignore:The ``noload`` loader:DeprecationWarning", "default::ResourceWarning"
-)
+pytestmark = pytest.mark.filterwarnings("default::ResourceWarning")  # MLflow's use of SQLAlchemy
 
 
 def records(scales=(0.1, 1.0), seeds=2):

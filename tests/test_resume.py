@@ -140,6 +140,24 @@ def test_a_dry_run_says_what_it_costs_and_writes_nothing(here, capsys):
     assert list(here.iterdir()) == []
 
 
+def test_only_the_best_weights_are_kept_where_that_is_asked(here, capsys):
+    """Another sweep's runs keep theirs, though both sweeps made them."""
+
+    def kept():
+        return {p.parent.name for p in Path("runs/records").glob("*/weights.safetensors")}
+
+    more = [*GRID, "tracking=off", "seed=0,1,2", "ledger.weights=best"]
+    assert cli.run([*GRID, "tracking=off", "seed=0"]) == 0
+    first = Ledger("runs").read_sweep()
+    capsys.readouterr()
+    assert cli.run([*more, "--dry-run"]) == 0
+    assert "once only the best weights are kept" in capsys.readouterr().out
+    assert cli.run(more) == 0
+    rows = Ledger("runs").table(Ledger("runs").read_sweep().sweep_id)
+    best = min(rows, key=lambda row: row["nll/val"])["run_id"]
+    assert len(rows) == 6 and kept() == {best, *first.run_ids}
+
+
 def interrupted(folder, number=signal.SIGKILL, *, group=True):
     """A long sweep that dies once every run has a checkpoint; the steps these stand at."""
     process = start(*LONG, cwd=folder)

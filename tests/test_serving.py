@@ -27,7 +27,6 @@ from harness.tracking import serving
 from harness.tracking.tracker import open_tracking
 
 pytestmark = [
-    pytest.mark.filterwarnings("ignore:The ``noload`` loader:DeprecationWarning"),  # MLflow's own
     pytest.mark.filterwarnings("ignore:Operation with range"),  # MLflow's use of pandas
     pytest.mark.filterwarnings("ignore:.*Any type hint"),  # MLflow's import of itself
 ]

@@ -160,14 +160,6 @@ def test_a_sweep_joins_an_older_one(stand):
     assert len(Ledger("runs").read_sweep(old).run_ids) == 2
 
 
-def test_weights_of_all_but_the_best_can_go(stand, monkeypatch):
-    dropped = []
-    monkeypatch.setattr(Ledger, "drop_weights", lambda self, run_id: dropped.append(run_id))
-    jobs = [{**c, "ledger": {"weights": "best"}} for c in configs({"seed": 1}, {"seed": 0})]
-    run_jobs_of(jobs, options=Options())
-    assert dropped == [stand.trained[0]]  # seed 1 did worse
-
-
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_signal_stops_after_a_clean_close(stand, number, code):
     stand.signal = number

@@ -35,13 +35,12 @@ def _output(_: click.Context, option: click.Parameter, value: str | None) -> str
 
 
 _LEDGER = click.option(
-    "--ledger",
-    default="runs",
-    show_default=True,
-    callback=_path,
+    "--ledger", default="runs", show_default=True, callback=_path,
     help="Folder of the ledger (ledger.dir).",
-)
+)  # fmt: skip
 _URI = click.option("--uri", help="MLflow's address; default: MLFLOW_TRACKING_URI, or ./mlflow.db.")
+_STORE = click.option("--uri", help="Read this MLflow store alone, without a ledger.")
+_JSON = click.option("--json", "as_json", is_flag=True, help="One JSON value on stdout.")
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -74,7 +73,7 @@ def sweep(overrides: tuple[str, ...]) -> int:
 
 @cli.command(context_settings={"ignore_unknown_options": True})
 @click.argument("overrides", nargs=-1, type=click.UNPROCESSED)
-@click.option("--json", "as_json", is_flag=True, help="One JSON value on stdout.")
+@_JSON
 @click.option("--sweep", "grid", is_flag=True, help="A grid (a=1,2): one line a configuration.")
 @click.option("--plot", callback=_output, help="Draw expected loss over weight scale to a file.")
 @click.option("--measured", metavar="SWEEP", help="With --plot: dots of a sweep's runs.")
@@ -117,7 +116,7 @@ def coordinates(
     "--seed", type=int, default=0, show_default=True, help="The same seed, the same words."
 )
 @click.option("--calibrated", is_flag=True, help="By the link and temperature fitted to the run.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON value on stdout.")
+@_JSON
 @_LEDGER
 @_URI
 def sample(
@@ -147,7 +146,7 @@ def sample(
 
 @cli.command()
 @click.argument("run")
-@click.option("--json", "as_json", is_flag=True, help="One JSON value on stdout.")
+@_JSON
 @_LEDGER
 @_URI
 def reproduce(run: str, as_json: bool, ledger: str, uri: str | None) -> int:
@@ -235,12 +234,10 @@ def rm(sweep: str, dry_run: bool, yes: bool, ledger: str, uri: str | None) -> in
 )  # fmt: skip
 @click.option("--sort", default="", metavar="NAME", help="Setting or metric; -NAME turns round.")
 @click.option("--all-rates", is_flag=True, help="Pool over learning rates, not each loss's best.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON value on stdout.")
+@_JSON
 @click.option("--csv", "as_csv", is_flag=True, help="Comma-separated rows on stdout.")
-@click.option(
-    "--ledger", default="runs", show_default=True, callback=_path, help="Folder of the ledger."
-)
-@click.option("--uri", help="Read this MLflow store alone, without a ledger.")
+@_LEDGER
+@_STORE
 def compare(**asked: Any) -> int:
     """Compare configurations, replicates folded: mean, spread and 95 % interval.
 
@@ -252,10 +249,8 @@ def compare(**asked: Any) -> int:
 
 
 @cli.command(name="list")
-@click.option("--json", "as_json", is_flag=True, help="One JSON value on stdout.")
-@click.option(
-    "--ledger", default="runs", show_default=True, callback=_path, help="Folder of the ledger."
-)
+@_JSON
+@_LEDGER
 @click.option("--uri", help="MLflow's address; its sweeps are listed too.")
 def list_(as_json: bool, ledger: str, uri: str | None) -> int:
     """List the sweeps there are, newest first."""
@@ -266,11 +261,9 @@ def list_(as_json: bool, ledger: str, uri: str | None) -> int:
 
 @cli.command()
 @click.argument("run")
-@click.option("--json", "as_json", is_flag=True, help="One JSON value on stdout.")
-@click.option(
-    "--ledger", default="runs", show_default=True, callback=_path, help="Folder of the ledger."
-)
-@click.option("--uri", help="Read this MLflow store alone, without a ledger.")
+@_JSON
+@_LEDGER
+@_STORE
 def show(run: str, as_json: bool, ledger: str, uri: str | None) -> int:
     """Show one run: settings, numbers, where it came from."""
     from harness.app import inspect_verbs
@@ -281,11 +274,9 @@ def show(run: str, as_json: bool, ledger: str, uri: str | None) -> int:
 @cli.command()
 @click.argument("first")
 @click.argument("second")
-@click.option("--json", "as_json", is_flag=True, help="One JSON value on stdout.")
-@click.option(
-    "--ledger", default="runs", show_default=True, callback=_path, help="Folder of the ledger."
-)
-@click.option("--uri", help="Read this MLflow store alone, without a ledger.")
+@_JSON
+@_LEDGER
+@_STORE
 def diff(first: str, second: str, as_json: bool, ledger: str, uri: str | None) -> int:
     """Show what two runs differ in: settings first, then numbers."""
     from harness.app import inspect_verbs
@@ -305,10 +296,8 @@ def ui(port: int | None) -> int:
 @cli.command()
 @click.argument("sweeps", nargs=-1, metavar="[SWEEP]...")
 @click.option("-o", "--out", callback=_output, help="HTML file; default: report-SWEEP.html here.")
-@click.option(
-    "--ledger", default="runs", show_default=True, callback=_path, help="Folder of finished runs."
-)
-@click.option("--uri", help="MLflow store; default: MLFLOW_TRACKING_URI, or ./mlflow.db.")
+@_LEDGER
+@_URI
 def report(sweeps: tuple[str, ...], out: str | None, ledger: str, uri: str | None) -> int:
     """Explain a sweep in one HTML file that needs nothing else; also kept on its MLflow parent."""
     from harness.results.publishing import publish

@@ -23,15 +23,24 @@ POINT_SECONDS = 0.0002  # to write one, in batches
 
 @dataclass(frozen=True, kw_only=True)
 class Cost:
-    """An estimate: seconds of wall time with `workers` processes, bytes on disk, MLflow points."""
+    """An estimate: seconds of wall time with `workers` processes, bytes on disk, MLflow points.
+
+    weights: the bytes among them that are the runs' weights, but for one run's.
+    """
 
     seconds: float
     bytes: int
+    weights: int
     points: int
 
 
-def show(runs: Mapping[str, RunConfig], ledger: Ledger, *, workers: int, tracked: bool) -> None:
-    """Print every job, how they are fused, and what training the unfinished ones would cost."""
+def show(
+    runs: Mapping[str, RunConfig], ledger: Ledger, *, workers: int, tracked: bool, keep: str
+) -> None:
+    """Print every job, how they are fused, and what training the unfinished ones would cost.
+
+    keep: as ledger.weights.
+    """
     names = run_names(runs)
     finished = ledger.finished(runs)
     for run_id in runs:
@@ -42,11 +51,14 @@ def show(runs: Mapping[str, RunConfig], ledger: Ledger, *, workers: int, tracked
     shapes = len({group_key(run) for run in todo})
     most = max(map(len, groups), default=0)
     cost = estimate(todo, data, groups, workers=workers, tracked=tracked)
+    disk = f"about {cost.bytes / 1e6:.0f} MB"
+    if keep == "best" and cost.weights:
+        disk += f", {(cost.bytes - cost.weights) / 1e6:.0f} MB once only the best weights are kept"
     rows = [
         ("runs", f"{len(runs)}, of which {len(finished)} are finished"),
         ("fused programs", f"{len(groups)}, up to {most} runs each; distinct shapes: {shapes}"),
         ("time", f"about {console.duration(cost.seconds)} with {workers} processes"),
-        ("disk", f"about {cost.bytes / 1e6:.0f} MB"),
+        ("disk", disk),
         ("MLflow points", f"about {cost.points:,}" if tracked else "none (tracking=off)"),
     ]  # fmt: skip
     print()
@@ -62,6 +74,7 @@ def estimate(
     """Time from a short trial of one chunk of each shape; disk and points from counting."""
     tried: dict[object, tuple[float, float]] = {}
     core_seconds, size, points = 0.0, 0, 0
+    weights: list[int] = []
     for places in groups:
         run, d = runs[places[0]], data[places[0]]
         key = (group_key(run), len(places))
@@ -71,12 +84,14 @@ def estimate(
         looks = footprint.looks(run)
         core_seconds += run.train.steps * a_step + looks * a_look
         size += len(places) * footprint.disk_bytes(run, d)
+        weights += len(places) * [footprint.weight_bytes(run, d)]
         points += len(places) * (LIVE_SERIES * looks + FINAL_METRICS)
     seconds = core_seconds / max(1, min(workers, len(groups)))
     if tracked:
         seconds = max(seconds, points * POINT_SECONDS)  # written while training goes on
         size += points * POINT_BYTES
-    return Cost(seconds=seconds, bytes=size, points=points if tracked else 0)
+    droppable = sum(weights) - max(weights, default=0)
+    return Cost(seconds=seconds, bytes=size, weights=droppable, points=points if tracked else 0)
 
 
 def _trial(runs: Sequence[RunConfig], data: Dataset) -> tuple[float, float]:

@@ -53,10 +53,14 @@ def parameters(run: RunConfig, data: Dataset) -> int:
     return sum(i * o + o for _, i, o in layer_sizes(run, data)) + embedding
 
 
+def weight_bytes(run: RunConfig, data: Dataset) -> int:
+    """What one run's weights take on disk."""
+    return (8 if run.engine.dtype == "float64" else 4) * parameters(run, data)
+
+
 def disk_bytes(run: RunConfig, data: Dataset) -> int:
     """What one finished run takes in the ledger: record, curves, weights."""
-    number = 8 if run.engine.dtype == "float64" else 4
-    return RECORD_BYTES + CURVE_BYTES * looks(run) + number * parameters(run, data)
+    return RECORD_BYTES + CURVE_BYTES * looks(run) + weight_bytes(run, data)
 
 
 def chunk_need(run: RunConfig, data: Dataset, K: int, seeds: int = 1) -> Need:

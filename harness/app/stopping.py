@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import signal
 import threading
 from collections.abc import Iterator
@@ -72,10 +73,15 @@ def stop_signals() -> Iterator[Stop]:
 
 @contextlib.contextmanager
 def end_on_signals() -> Iterator[None]:
-    """Let SIGINT and SIGTERM end this process through every `finally`, and note which it was."""
+    """Let SIGINT and SIGTERM end this process through every `finally`, and note which it was.
+
+    In the midst of an import it ends at once: nothing has been made yet, and an exception raised
+    there may go through C++ code, which aborts.
+    """
 
     def leave(signum: int, frame: FrameType | None) -> None:
-        del frame
+        if _importing(frame):
+            os._exit(128 + signum)
         _asked.signum = _asked.signum or signum
         raise KeyboardInterrupt if signum == signal.SIGINT else Terminated
 
@@ -89,3 +95,11 @@ def end_on_signals() -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def _importing(frame: FrameType | None) -> bool:
+    while frame is not None:
+        if frame.f_globals.get("__name__") == "importlib._bootstrap":
+            return True
+        frame = frame.f_back
+    return False

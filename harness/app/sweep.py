@@ -82,7 +82,7 @@ def run_jobs_of(
 
         dry_run.show(
             jobs.runs, Ledger(jobs.ledger.dir), workers=_workers(jobs),
-            tracked=jobs.tracking.name != "off",
+            tracked=jobs.tracking.name != "off", keep=jobs.ledger.weights,
         )  # fmt: skip
         return Outcome(values=[None] * len(configs))
     ledger = Ledger(jobs.ledger.dir)
@@ -96,8 +96,7 @@ def run_jobs_of(
         failed = _train(jobs, options, manifest, ledger)
         rows = outcome.rows_of(ledger, jobs.runs)
         if jobs.ledger.weights == "best" and not options.single:
-            for run_id in rows.keys() - {outcome.best_of(rows)}:
-                ledger.drop_weights(run_id)
+            ledger.keep_best_weights(manifest.sweep_id)
     outcome.tell(rows, failed, manifest, single=options.single)
     values = [outcome.value_of(run_id, rows, failed) for run_id in jobs.run_ids]
     joined = None if options.single else manifest.sweep_id

@@ -24,5 +24,5 @@ def total() -> int | None:
 
 
 def gib(size: float) -> str:
-    """Bytes as an error message gives them: "32.0 GiB"."""
-    return f"{size / 2**30:,.1f} GiB"
+    """Bytes as an error message gives them: "32.0 GiB", "1.5 MiB"."""
+    return f"{size / 2**30:,.1f} GiB" if size >= 2**30 else f"{size / 2**20:,.1f} MiB"

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from harness.config import RunConfig, nest, run_config
 from harness.errors import ConfigError, HarnessError, shown
+from harness.results.lookup import MLFLOW_DIGITS, in_mlflow
 from harness.store.ledger import Ledger
 from harness.store.recordfiles import CURVES, WEIGHTS
 from harness.store.records import Curve, read_curves
@@ -24,8 +25,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     import torch
-
-MLFLOW_DIGITS = 32  # of MLflow's own run ids; ours have 16
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,34 +118,11 @@ def _of_file(path: Path, ledger: Ledger, uri: str | None) -> Claim:
 
 
 def _of_mlflow(name: str, ledger: Ledger, uri: str | None) -> Claim:
-    from harness.tracking.mlreader import MlflowReader
-
-    try:
-        store = MlflowReader(uri)
-    except ConfigError as error:
-        raise ConfigError(f"no run in {ledger.root} is called {shown(name)}, and {error}") from None
-    found = [run for run in store.runs_named(name) if "harness.run_id" in run.data.tags]
-    ids = sorted({run.data.tags["harness.run_id"] for run in found})
-    if not ids:
-        raise ConfigError(
-            f"there is no run {shown(name)} in {ledger.root} or in MLflow at "
-            f"{redacted(store.uri)}; RUN is a "
-            "run id of one of these, or a saved config.yaml (see `harness list`)."
-        )
-    if len(ids) > 1:
-        few = ", ".join(ids[:5])
-        raise ConfigError(f"run {shown(name)} is not unique: {few}; give more digits.")
-    done = [run for run in found if "harness.verdict" in run.data.tags]
-    if not done:
-        state = found[0].info.status
-        raise ConfigError(f"run {ids[0]} is {state} in MLflow: it has no final numbers to compare.")
-    return _of_mlflow_run(store, done[0], [store.artifact(run, WEIGHTS) for run in done[:5]])
-
-
-def _of_mlflow_run(store: Any, run: Any, weights: list[bytes | None]) -> Claim:
     from harness.tracking import portable
     from harness.tracking.mlreader import setting
 
+    store, done = in_mlflow(name, ledger, uri)
+    run, weights = done[0], [store.artifact(one, WEIGHTS) for one in done[:5]]
     tags, where = run.data.tags, f"run {run.info.run_id} of MLflow at {redacted(store.uri)}"
     content = store.artifact(run, "config.yaml")
     if content is not None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from harness.config import run_config
 from harness.engine.verdicts import VERDICTS
-from harness.errors import ConfigError, HarnessError, shown
+from harness.errors import ConfigError, shown
 from harness.store.ledger import Ledger
 from harness.store.recordfiles import WEIGHTS
 from harness.store.records import RunRecord
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import os
 
     from harness.results.modules import TrainedNet
+    from harness.tracking.mlreader import MlflowReader
 
 LEDGER = "runs"
 MLFLOW_DIGITS = 32  # of an MLflow run id; a run_id has 16
@@ -76,6 +77,24 @@ def _of_config(path: Path) -> str:
 
 
 def _from_mlflow(name: str, home: Ledger, uri: str | None) -> RunRecord:
+    reader, found = in_mlflow(name, home, uri)
+    run_id = found[0].data.tags["harness.run_id"]
+    # an MLflow run id of a run that stands in the ledger, with its curves
+    record = home.read(run_id) if home.has(run_id) else None
+    if record is not None:
+        return record
+    # one run may stand under several sweeps, and only where it was the best has it its weights
+    parts = ((one, reader.artifact(one, WEIGHTS)) for one in found)
+    best = next((pair for pair in parts if pair[1] is not None), (found[0], None))
+    return _record_of(*best)
+
+
+def in_mlflow(name: str, home: Ledger, uri: str | None) -> tuple[MlflowReader, list[Any]]:
+    """The store, and in it the finished entries of the one run that a name means, newest first.
+
+    name: the start of a run_id, or an MLflow run id; home: the ledger that lacks it. ConfigError
+    where no run answers to the name, several do, or none of its entries is finished.
+    """
     from harness.tracking.mlreader import MlflowReader
     from harness.tracking.mlstore import redacted
 
@@ -83,25 +102,24 @@ def _from_mlflow(name: str, home: Ledger, uri: str | None) -> RunRecord:
         reader = MlflowReader(uri)
     except ConfigError as missing:
         raise ConfigError(_unknown(name, home, f"and {missing}")) from None
-    found = reader.runs_named(name)
-    ids = list(dict.fromkeys(one.data.tags["harness.run_id"] for one in found))
+    found = [one for one in reader.runs_named(name) if "harness.run_id" in one.data.tags]
+    ids = sorted({one.data.tags["harness.run_id"] for one in found})
     if not ids:
-        raise ConfigError(_unknown(name, home, f"nor does MLflow at {redacted(reader.uri)}."))
+        raise ConfigError(
+            _unknown(name, home, f"nor does MLflow at {redacted(reader.uri)} know one.")
+            + " RUN is a run id of one of these, or a saved config.yaml (see `harness list`)."
+        )
     if len(ids) > 1:
         raise ConfigError(
             f"run {shown(name)} is not unique: {', '.join(ids[:5])}; give more digits."
         )
-    if home.has(ids[0]):  # an MLflow run id of a run that stands in the ledger, with its curves
-        record = home.read(ids[0])
-        if record is not None:
-            return record
     whole = [one for one in found if "harness.verdict" in one.data.tags]
     if not whole:
-        raise HarnessError(f"run {ids[0]} is not finished; `harness sync` or train it to its end.")
-    # one run may stand under several sweeps, and only where it was the best has it its weights
-    parts = ((one, reader.artifact(one, WEIGHTS)) for one in whole)
-    best = next((pair for pair in parts if pair[1] is not None), (whole[0], None))
-    return _record_of(*best)
+        raise ConfigError(
+            f"run {ids[0]} is {found[0].info.status} in MLflow: it has no final numbers; "
+            "`harness sync`, or train it to its end."
+        )
+    return reader, whole
 
 
 def _unknown(name: str, home: Ledger, rest: str) -> str:

@@ -192,13 +192,24 @@ def advise(
     if share > SATURATED:
         tips.append(
             f"{share:.0%} of the tanh units of {name} are past .97 and hardly learn; "
-            "init.scheme=kaiming brings them back"
+            f"{_unsaturated(init)} brings them back"
         )
     return (
         "; or ".join(tips[:2]) + ("; " + tips[2] if len(tips) > 2 else "")
         if tips
         else ("keep it: the start leaves nothing to gain from its scale")
     )
+
+
+def _unsaturated(init: Init) -> str:
+    """The setting to change for preactivations of ordinary size."""
+    if init.scheme not in ("kaiming", "orthogonal", "xavier"):
+        return "init.scheme=kaiming"
+    if init.weight_scale > 1:
+        return "init.weight_scale=1"
+    if init.embed_scale > 1:
+        return "init.embed_scale=1"
+    return "init.bias=zero" if init.bias != "zero" else "a smaller init.weight_scale"
 
 
 def _fits(smart: SmartStart | None) -> bool:

@@ -91,12 +91,23 @@ class Browser:
             self.wait(f"document.body?.innerText.includes({json.dumps(word)})", word, seconds)
 
     def click(self, expression: str, what: str) -> None:
-        """A real mouse click on the element that a JavaScript expression gives."""
+        """A real mouse click on the element that a JavaScript expression gives.
+
+        Once it is enabled, has come to rest, and nothing lies over it.
+        """
         self.wait(f"!!({expression})", what)
-        spot = self.js(
-            f"(e => {{ e.scrollIntoView({{block: 'center'}}); const r = e.getBoundingClientRect();"
-            f" return [r.x + r.width / 2, r.y + r.height / 2]; }})({expression})"
+        find = (
+            "(e => { if (!e || e.disabled) return null; e.scrollIntoView({block: 'center'});"
+            " const r = e.getBoundingClientRect(), x = r.x + r.width / 2, y = r.y + r.height / 2;"
+            " const top = document.elementFromPoint(x, y);"
+            " return top && (e.contains(top) || top.contains(e)) ? [x, y] : null; })"
+            f"({expression})"
         )
+        until, before, spot = time.monotonic() + 60, None, self.js(find)
+        while spot is None or spot != before:
+            assert time.monotonic() < until, f"{what} cannot be clicked on"
+            self._do(asyncio.sleep(0.15))
+            before, spot = spot, self.js(find)
         for kind in ("mouseMoved", "mousePressed", "mouseReleased"):
             self.send(
                 "Input.dispatchMouseEvent", type=kind, x=spot[0], y=spot[1], button="left",

@@ -19,8 +19,6 @@ from browser import Browser, chromium
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(chromium() is None, reason="needs Chromium, which this machine lacks"),
-    # MLflow's own use of SQLAlchemy 2.1
-    pytest.mark.filterwarnings("ignore:The ``noload`` loader:DeprecationWarning"),
 ]
 ROOT = Path(__file__).resolve().parents[2]
 GRID = [
@@ -179,7 +177,9 @@ def test_two_runs_compare_side_by_side(site, page):
     for run in pair:
         row = f"find(r => r.innerText.includes({json.dumps(run.info.run_name)}))"
         row = f"[...document.querySelectorAll('.ag-row')].{row}"
-        page.click(f"{row}?.querySelector('input[type=checkbox]')", "a box to tick")
+        box = f"{row}?.querySelector('input[type=checkbox]')"
+        page.click(box, "a box to tick")
+        page.wait(f"{box}?.checked", f"tick before {run.info.run_name}")
     page.click_text("Compare", "button, a")
     page.wait_text("Comparing 2 Runs", *(run.info.run_name for run in pair), "init.weight_scale")
     # settings and numbers of both, as MLflow rounds them
