@@ -31,6 +31,7 @@ def metrics_of(flat, rng):
         "init/loss_uniform": uniform, "init/loss_expected": expected,
         "init/loss_measured": expected * math.exp(0.01 * rng.standard_normal()),
         "init/loss_z": float(rng.uniform(-2, 2)), "penalty": strength * 0.01,
+        "weights/norm": 20.0 / (1.0 + strength),
     }  # fmt: skip
 
 

@@ -72,6 +72,33 @@ def assert_agrees(run: RunConfig, rtol: float = 1e-9) -> None:
             np.testing.assert_allclose(got.series[name][1], values, rtol=1e-8, err_msg=name)
 
 
+@pytest.mark.parametrize("source", ["census", "moons"])
+def test_a_diverged_run_has_no_score_where_it_has_no_numbers(source):
+    """No comparison with NaN is true: by rank alone every guess of such a net would be right."""
+    loss = "mse" if source == "census" else "squared_error"
+    (record,) = train(
+        [
+            RunConfig(
+                data=Data(name=source, fraction=0.02), loss=Loss(name=loss), optim=Optim(lr=1e6),
+                train=Train(steps=20, eval_every=10),
+            )
+        ]
+    )  # fmt: skip
+    assert record.verdict == "diverged"
+    assert record.series["accuracy/val"][0].tolist() == [0]
+    final = {"accuracy", "top3", "brier", "ece"} & {n.split("/")[0] for n in record.summary}
+    assert final == set()
+
+
+@pytest.mark.parametrize("batch_norm", [False, True])
+def test_the_norm_is_that_of_the_linear_layers_alone(batch_norm):
+    (record,) = train([tiny(model=Model(n_embd=3, hidden=(8, 5), batch_norm=batch_norm))])
+    linear = [m.weight for m in record.module().modules() if isinstance(m, torch.nn.Linear)]
+    assert len(linear) == 3
+    whole = torch.nn.utils.parameters_to_vector(linear).double()
+    assert record.summary["weights/norm"] == pytest.approx(whole.detach().norm().item(), rel=1e-6)
+
+
 @pytest.mark.parametrize("name", CLASS_LOSSES)
 @pytest.mark.parametrize("reduction", ["mean", "sum"])
 def test_losses_train_as_the_oracle(name, reduction):

@@ -232,12 +232,12 @@ def test_failed_only_and_empty():
     Page(report.build(synthetic_table(runs=[])))
 
 
-@pytest.mark.parametrize("gone", ["nll", "init", "gap", "penalty", "curves", "all but loss"])
+@pytest.mark.parametrize("gone", ["nll", "init", "gap", "norm", "curves", "all but loss"])
 def test_missing_metrics(gone):
     drop = {
         "nll": ("best/nll_val", "nll/val", "nll/train", "gap/nll"),
         "init": tuple(f"init/loss_{n}" for n in ("uniform", "expected", "measured", "z")),
-        "gap": ("gap/nll",), "penalty": ("penalty",), "curves": (),
+        "gap": ("gap/nll",), "norm": ("weights/norm",), "curves": (),
     }  # fmt: skip
     drop["all but loss"] = (*drop["nll"], *drop["init"], "best/step", "accuracy/val")
     drop = drop[gone]

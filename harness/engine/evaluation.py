@@ -124,8 +124,11 @@ def class_metrics(
     """loss/S and nll/S of each split S; for others than train also accuracy, top3, brier, ece.
 
     Nats per character for nll. Ties are split evenly: where m symbols share the best logit and the
-    target is one of them, it counts 1/m. Brier is summed over classes; ECE has 15 equal bins.
+    target is one of them, it counts 1/m. Brier is summed over classes; ECE has 15 equal bins. These
+    are absent where a logit is not finite: no comparison with NaN is true, so all ranks would be
+    first.
     """
+    finite = bool(z_CV.isfinite().all())
     logp_CV = torch.log_softmax(z_CV, -1)
     own_is_nll = run.loss.name in ("cross_entropy", "nll") and run.loss.label_smoothing == 0
     out: dict[str, float] = {}
@@ -138,7 +141,7 @@ def class_metrics(
         else:
             value_P = loss_values(run.loss, z_CV[s.row_P], s.target_P).double()
             out[f"loss/{name}"] = float((value_P * s.count_P).sum()) / s.n
-        if name != "train":
+        if name != "train" and finite:
             out.update(_yardsticks(name, z_CV, logp_CV, s, flat_P))
     return out
 
@@ -174,6 +177,7 @@ def binary_metrics(
     z_CV: Tensor, splits: Mapping[str, SplitPairs], run: RunConfig
 ) -> dict[str, float]:
     """As class_metrics for one logit and labels -1, +1: nll is that of sigmoid(z), in nats."""
+    finite = bool(z_CV.isfinite().all())
     out: dict[str, float] = {}
     for name, s in splits.items():
         z_P = z_CV[s.row_P]
@@ -181,7 +185,7 @@ def binary_metrics(
         out[f"loss/{name}"] = float(value.sum()) / s.n
         margin_P = z_P[:, 0].double() * s.target_P
         out[f"nll/{name}"] = float(torch.nn.functional.softplus(-margin_P).sum()) / s.n
-        if name != "train":
+        if name != "train" and finite:
             hit_P = (margin_P > 0).double() + 0.5 * (margin_P == 0).double()
             wrong_P = torch.sigmoid(-margin_P)
             out[f"accuracy/{name}"] = float(hit_P.sum()) / s.n

@@ -69,6 +69,16 @@ def end_summary(data: Dataset, last: Mapping[str, float], n: int) -> dict[str, f
     return out
 
 
+def weight_norm(weights: Mapping[str, Tensor]) -> float:
+    """Euclidean norm of the linear layers' weight matrices together, embedding and biases aside."""
+    squares = (
+        float(np.square(w.numpy().astype(np.float64)).sum())
+        for name, w in weights.items()
+        if w.ndim == 2 and name != "embedding.weight"
+    )
+    return math.sqrt(math.fsum(squares))
+
+
 def remarks(data: Dataset, summary: Mapping[str, float]) -> list[str]:
     """What the known source of data=markov proves about a run, in words."""
     out = []
@@ -116,6 +126,9 @@ def finish(
         ),
     )
     summary |= judged
+    norm = weight_norm(weights)
+    if math.isfinite(norm):
+        summary["weights/norm"] = norm
     steps = series.get("nll/train", ([0], []))[0][-1:] or [0]
     if seconds > 0 and steps[0]:
         summary["speed/run_steps_per_s"] = steps[0] / seconds

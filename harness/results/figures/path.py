@@ -13,7 +13,7 @@ from harness.results.figures.choose import facets, floor_lines, held_sentence, u
 if TYPE_CHECKING:
     from harness.results.swept import Key, Swept
 
-STRENGTH = "reg.strength"
+STRENGTH, NORM = "reg.strength", "weights/norm"
 SPLITS = (
     ("nll/val", "validation", "-"),
     ("best/nll_val", "best validation", (0, (1, 1.5))),
@@ -22,7 +22,7 @@ SPLITS = (
 
 
 def path_figure(swept: Swept, floors: Mapping[str, float]) -> style.Figure | None:
-    """Panels of nll and penalty over reg.strength, one a loss; None where it is not swept."""
+    """Panels of nll and weight norm over reg.strength, one a loss; None where it is not swept."""
     key = swept.keys.get(STRENGTH)
     if key is None or not any(len(swept.known(metric)) for metric, *_ in SPLITS):
         return None
@@ -38,12 +38,10 @@ def path_figure(swept: Swept, floors: Mapping[str, float]) -> style.Figure | Non
         return None
     return style.Figure(
         name="regularization-path", title="The regularization path",
-        caption="Cross-entropy of softmax(logits) at the end of training, and below it the size of "
-        f"the weights that the penalty holds back, over `{STRENGTH}`; mean over seeds, bars ± 1 sd."
+        caption="Cross-entropy of softmax(logits) at the end of training, and below it the norm of "
+        f"all linear layers' weights, over `{STRENGTH}`; mean over seeds, bars ± 1 sd."
         f"{held_sentence(caught)}",
         panels=panels,
-        note="Size of the weights: the penalty divided by its strength, which a strength of 0 does "
-        "not reveal.",
     )  # fmt: skip
 
 
@@ -88,8 +86,8 @@ def _panel(
         x, y = places[sizes.index.to_numpy()], sizes.to_numpy()
         lowest.plot(x, y, color=style.OKABE_ITO[3], marker="o", markersize=3.2)
         style.log_axis(lowest, "y", float(y.min()) / 1.6, float(y.max()) * 1.6)
-        style.label_ends(lowest, [(float(y[-1]), "penalty / strength", style.OKABE_ITO[3])])
-        told.append(f"penalty over strength from {style.number(y[0])} to {style.number(y[-1])}")
+        style.label_ends(lowest, [(float(y[-1]), "weight norm", style.OKABE_ITO[3])])
+        told.append(f"weight norm from {style.number(y[0])} to {style.number(y[-1])}")
         axes.set_xticks(places, [])
     turned = max(map(len, key.labels)) * len(key.labels) > 32
     lowest.set_xticks(places, key.labels, rotation=25 if turned else 0)
@@ -108,12 +106,8 @@ def _places(key: Key) -> Any:
 
 
 def _weights(runs: Any) -> Any:
-    """Mean penalty over strength by level (positive strengths alone); None where unknown."""
-    if "penalty" not in runs:
+    """Mean norm of the weights by level; None where unknown."""
+    if NORM not in runs:
         return None
-    strength = runs[STRENGTH].astype(float)
-    known = runs[(strength > 0) & (runs["penalty"] > 0)]
-    if not len(known):
-        return None
-    ratio = known["penalty"] / known[STRENGTH].astype(float)
-    return ratio.groupby(known["level"]).mean()
+    known = runs[runs[NORM] > 0]
+    return known.groupby("level")[NORM].mean() if len(known) else None
