@@ -75,6 +75,12 @@ def test_underfit_needs_both_little_learned_and_no_gap():
     assert verdict(np.linspace(3.3, 2.01, 11), np.linspace(3.3, 2.02, 11))[0] == "underfit"
 
 
+def test_what_has_not_beaten_the_unigram_in_training_is_underfit_whatever_its_gap():
+    high = np.linspace(5.0, 2.9, 11)
+    assert verdict(high, high + 0.3)[0] == "underfit"
+    assert verdict(high - 0.2, high + 0.1)[0] == "fit"  # 2.7: something was learned, and by heart
+
+
 def test_underfit_without_a_known_floor_compares_with_the_unigram():
     for end, want in ((2.6, "underfit"), (2.4, "fit")):  # a tenth below 2.8 is 2.52
         curve = np.linspace(3.3, end, 11)

@@ -43,7 +43,8 @@ def judge(
     diverged: `diverged_step` is given, or there is no finite final nll.
     overfit: validation has left its minimum by more than max(.005, 2 SE), stayed there for the
     last 3 evaluations or more, while training loss is no higher than it was at that minimum.
-    underfit: less than half way from the unigram to the context floor, and no gap to speak of.
+    underfit: less than half way from the unigram to the context floor, and no gap to speak of; or
+    no better than the unigram on the training data themselves, whatever the gap.
     Onset after Prechelt 1998 ("Early stopping - but when?"), with an absolute margin.
     """
     metrics: dict[str, float] = {}
@@ -70,7 +71,9 @@ def judge(
     if onset is not None:
         return "overfit", metrics
     reached = float(train[1][-1]) if calibrated_train is None else calibrated_train
-    if metrics["gap/nll"] < UNDERFIT_GAP and _learned_little(reached, unigram, context_floor):
+    nothing = unigram is not None and reached >= unigram
+    little = _learned_little(reached, unigram, context_floor)
+    if nothing or (little and metrics["gap/nll"] < UNDERFIT_GAP):
         return "underfit", metrics
     return "fit", metrics
 
