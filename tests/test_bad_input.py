@@ -238,7 +238,7 @@ LINES = [
     (["train", "=1"], ["names no setting"]),
     (["train", "a b=c"], ["key=value"]),
     (["train", "foo=1"], ["foo is not a setting"]),
-    (["train", "seed=0,1"], ["multirun"]),
+    (["train", "seed=0,1"], ["seed=0,1 gives seed several values", "`harness sweep`"]),
     (["train", f"seed={'9' * 5000}"], ["400 digits"]),
     (["train", f"model.hidden={'[' * 3000}{']' * 3000}"], ["nested too deeply"]),
     (["train", "optim.lr=${foo}"], ["optim.lr: ", "'foo' not found"]),
@@ -263,7 +263,12 @@ LINES = [
     (["show", "../../etc/passwd"], ["'../../etc/passwd'"]),
     (["show", "/etc/passwd.yaml"], ["/etc/passwd.yaml"]),
     (["show", "x" * 300], ["no run here is called"]),
-    (["show", "abc", "--ledger", "/etc/passwd"], ["no run here is called"]),
+    (
+        ["show", "abc", "--ledger", "/etc/passwd"],
+        [
+            "--ledger is '/etc/passwd', and there is no such folder",
+        ],
+    ),
     (["show", "a\x00b.yaml"], ["NUL"]),
     (["sample", "../.."], ["'../..'"]),
     (["reproduce", "../../x"], ["../../x"]),

@@ -1,5 +1,6 @@
 """The command line as a process: start-up, exit codes, one clear message, nothing left behind."""
 
+import json
 import os
 import subprocess
 import sys
@@ -42,7 +43,7 @@ def test_importing_the_package_loads_no_torch(tmp_path):
     [
         (["train", "loss=crossentropy"], "Did you mean 'cross_entropy'"),
         (["train", "optim.lr=.nan"], "optim.lr is '.nan'; allowed: a number above 0"),
-        (["train", "optim.lr=0,1"], "multirun"),
+        (["train", "optim.lr=0,1"], "several values, which make a grid; allowed: a grid with"),
         (["train", "model.hidden=200"], "model.hidden is 200; allowed: a list"),
         (["train", "reg.strength=1"], "reg=l2 reg.strength=0,1"),
         (["sweep", "init.weight_scale=1,-1"], "init.weight_scale is -1"),
@@ -117,3 +118,35 @@ def test_as_a_process(tmp_path):
     done = harness("train", "--help", cwd=tmp_path)
     assert done.returncode == 0 and "main, smoke" in done.stdout
     assert "conf/experiment" in done.stdout
+
+
+def test_a_grid_for_estimate_by_hydras_own_flag(tmp_path, monkeypatch, capsys):
+    """-m is no way to be told of the first configuration alone; each of --json says which it is."""
+    monkeypatch.chdir(tmp_path)
+    grid = ["estimate", "data.fraction=0.02", "init.weight_scale=0.1,1"]
+    assert cli.run([*grid, "-m", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert [one["config"]["init.weight_scale"] for one in found] == [0.1, 1.0]
+    assert cli.run([*grid, "--sweep", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == found
+
+
+def test_a_ledger_that_is_named_must_be_there(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    for words in (["compare"], ["list"], ["show", "abc"], ["report"], ["rm", "abc", "--yes"]):
+        assert cli.run([*words, "--ledger", "nope"]) == 2
+        assert "--ledger is 'nope', and there is no such folder" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_coordinates_answer_in_words(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    words = ["coordinates", "data.fraction=0.02", "--widths", "8,32", "--depths", "1,2"]
+    assert cli.run([*words, "--steps", "2", "init.scheme=normal"]) == 0
+    out = capsys.readouterr().out
+    assert "not level: output at step 0" in out  # logits grow as width^.5
+    assert "2 hidden layers of 32: " in out
+    assert cli.run(["coordinates", "--widths", "8", "--depths", "1", "--steps", "2"]) == 0
+    assert "nothing to compare" in capsys.readouterr().out
+    assert cli.run(["coordinates", "--widths", "8,-1"]) == 2
+    assert "widths are 8, -1; allowed: whole numbers, 1 or more" in capsys.readouterr().err

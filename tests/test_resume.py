@@ -138,6 +138,12 @@ def test_a_dry_run_says_what_it_costs_and_writes_nothing(here, capsys):
     assert re.search(r"time +about", out) and re.search(r"disk +about \d+ MB", out)
     assert re.search(r"MLflow points +about [\d,]+", out)
     assert list(here.iterdir()) == []
+    assert cli.run([*GRID, "seed=0", "tracking=off"]) == 0
+    capsys.readouterr()
+    assert cli.run([*GRID, "seed=0", "tracking=off", "--dry-run"]) == 0
+    assert re.search(r"fused programs +0", capsys.readouterr().out)
+    assert cli.run([*GRID, "seed=0", "tracking=off", "--again", "--dry-run"]) == 0
+    assert re.search(r"fused programs +[12], up to", capsys.readouterr().out)
 
 
 def test_only_the_best_weights_are_kept_where_that_is_asked(here, capsys):

@@ -12,9 +12,11 @@ import sys
 import traceback
 import warnings
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 from harness import __version__
 from harness.errors import ConfigError, HarnessError, shown
@@ -23,8 +25,15 @@ from harness.paths import check_output, check_path
 _OPEN = {"ignore_unknown_options": True, "allow_extra_args": True, "help_option_names": []}
 
 
-def _path(_: click.Context, option: click.Parameter, value: str) -> str:
+def _path(context: click.Context, option: click.Parameter, value: str) -> str:
     check_path(option.opts[0], value)
+    given = context.get_parameter_source(str(option.name)) is not ParameterSource.DEFAULT
+    if given and not Path(value).is_dir():
+        raise ConfigError(
+            f"{option.opts[0]} is {shown(value)}, and there is no such folder; allowed: one that "
+            "`harness sweep` or `harness train` has made (ledger.dir). Without a ledger, --uri "
+            "names an MLflow store."
+        )
     return value
 
 
@@ -334,6 +343,9 @@ def _answer(words: Sequence[str]) -> int:
         return 1
     except HarnessError as error:
         return _told(error, error.exit_code)
+    except click.exceptions.NoArgsIsHelpError as error:
+        error.show()
+        return 2
     except click.ClickException as error:
         return _told(error, 2, text=_of_click(error))
     except Exception as error:  # noqa: BLE001  a defect of ours: say so, in one line

@@ -14,6 +14,7 @@ from rich.padding import Padding
 from rich.table import Table
 
 Row = Mapping[str, Any]  # one run: "run_id", "config_id", "verdict", settings and metrics by name
+ENDS = ("nll/train", "gap/nll")
 BAD_STARTS = ("confident and wrong", "not what the config says", "no finite initial loss")
 ROOMY = 110  # columns from which a leaderboard shows all it has
 WIDTH = 120  # columns of a table that does not go to a terminal
@@ -58,7 +59,7 @@ def leaderboard(rows: Sequence[Row], varying: Sequence[str], *, limit: int = 10)
     for key in keys or ["run"]:
         title = _short(key)
         table.add_column(title.replace("_", "\n") if narrow else title, overflow="fold")
-    columns = {metric: metric, "gap/nll": "gap/nll"}
+    columns = {metric: metric, "gap/nll": "gap/nll", "init/loss_measured": "first\nloss"}
     if not narrow:
         columns = {metric: metric, "nll/train": "nll/train", "gap/nll": "gap/nll"}
         columns |= {"init/loss_measured": "first loss", "init/loss_expected": "expected"}
@@ -75,7 +76,7 @@ def leaderboard(rows: Sequence[Row], varying: Sequence[str], *, limit: int = 10)
     notes = [f"and {rest} more"] if rest > 0 else []
     if seeds:
         notes.append("mean over seeds, +- their standard deviation")
-    notes.append("nats per character")
+    notes.append("nats per character, the first loss in its loss's own units")
     out.print("; ".join(notes), style="dim")
 
 
@@ -139,7 +140,9 @@ def _mean(group: Sequence[Row], name: str) -> float:
 
 
 def _number(group: Sequence[Row], name: str, *, spread: bool) -> str:
-    known = _known(group, name)
+    """Mean over seeds; final numbers are those of runs that did not diverge."""
+    ended = [row for row in group if row["verdict"] != "diverged"]
+    known = _known(ended if name in ENDS else group, name)
     if not known:
         return "-"
     text = f"{statistics.fmean(known):.4f}"

@@ -35,27 +35,29 @@ class Cost:
 
 
 def show(
-    runs: Mapping[str, RunConfig], ledger: Ledger, *, workers: int, tracked: bool, keep: str
-) -> None:
+    runs: Mapping[str, RunConfig], ledger: Ledger, *, workers: int, tracked: bool, keep: str,
+    again: bool,
+) -> None:  # fmt: skip
     """Print every job, how they are fused, and what training the unfinished ones would cost.
 
-    keep: as ledger.weights.
+    keep: as ledger.weights. again: finished runs are trained once more.
     """
     names = run_names(runs)
     finished = ledger.finished(runs)
     for run_id in runs:
         print(f"{run_id}  {'finished  ' if run_id in finished else ''}{names[run_id]}")
-    todo = [run for run_id, run in runs.items() if run_id not in finished]
+    todo = [run for run_id, run in runs.items() if again or run_id not in finished]
     data = [load_data(run.data) for run in todo]
     groups = chunks(todo, data, workers=workers)
     shapes = len({group_key(run) for run in todo})
     most = max(map(len, groups), default=0)
     cost = estimate(todo, data, groups, workers=workers, tracked=tracked)
+    told = " and trained once more" if again and finished else ""
     disk = f"about {cost.bytes / 1e6:.0f} MB"
     if keep == "best" and cost.weights:
         disk += f", {(cost.bytes - cost.weights) / 1e6:.0f} MB once only the best weights are kept"
     rows = [
-        ("runs", f"{len(runs)}, of which {len(finished)} are finished"),
+        ("runs", f"{len(runs)}, of which {len(finished)} are finished{told}"),
         ("fused programs", f"{len(groups)}, up to {most} runs each; distinct shapes: {shapes}"),
         ("time", f"about {console.duration(cost.seconds)} with {workers} processes"),
         ("disk", disk),

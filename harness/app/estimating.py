@@ -23,7 +23,8 @@ def estimate(
     from harness.data.dataset import load_data
     from harness.theory.estimate import describe, lines, table_lines
 
-    several = grid or any("," in o.partition("=")[2] for o in overrides if o.startswith("loss="))
+    several = grid or bool({"-m", "--multirun"}.intersection(overrides))
+    several |= any("," in o.partition("=")[2] for o in overrides if o.startswith("loss="))
     runs = hydra_app.compose(overrides, multirun=several)
     if not runs:  # a flag of Hydra's that only looks, such as --cfg: it has printed
         return 0
@@ -34,7 +35,7 @@ def estimate(
     elif measured is not None:
         raise ConfigError("--measured gives dots to a figure; name it with --plot FILE.")
     if as_json:
-        found = [describe(run) for run in runs]
+        found = [{"config": run.flat(), **describe(run)} for run in runs]
         click.echo(json.dumps(found if several else found[0], allow_nan=False))
     else:
         click.echo("\n".join(table_lines(runs) if several else lines(runs[0], describe(runs[0]))))

@@ -261,6 +261,16 @@ def in_words(error: Exception) -> str:
     """Hydra's or OmegaConf's message as one line, the setting first and no inner types."""
     text = " ".join(f"{error} {error.__cause__ or ''}".split())
     text = re.sub(r" See https://hydra\.cc/\S*override_grammar/\S*( for details)?", "", text)
+    grid = re.search(r"Ambiguous value for argument '(.*?)' 1\.", text)
+    if grid:
+        name = grid[1].partition("=")[0]
+        return (
+            f"{grid[1]} gives {name} several values, which make a grid; allowed: a grid with "
+            "`harness sweep` (`harness estimate --sweep`), a list as key=[a,b], a text with a "
+            "comma quoted twice as 'key=\"a,b\"'."
+        )
+    if "BasicSweeper does not support" in text:
+        return "a grid cannot hold an interval; allowed: key=a,b,c or key=range(start,stop,step)."
     key = getattr(error, "full_key", None)
     text = re.sub(r" (full_key: \S*|object_type=\S*|reference_type=\S*)", "", text)
     if "overrid" in text or "LexerNoViableAlt" in text or "no viable alternative" in text:

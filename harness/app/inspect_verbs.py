@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 
 from harness.app import inspecting
-from harness.errors import ConfigError
+from harness.errors import ConfigError, HarnessError
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -47,7 +47,14 @@ def compare_verb(
         return 0
     out = _console()
     ids = [one["sweep_id"] or "" for one in table.meta["sweeps"]]
-    every = f"{len(table.runs)} runs of sweep {', '.join(ids)}"
+    taken = sum(row["n"] for row in found.rows)
+    if not taken:
+        raise HarnessError(
+            f"none of the {len(table.runs)} runs of sweep {', '.join(ids)} has finished; the "
+            "command that began it goes on with it."
+        )
+    some = "" if taken == len(table.runs) else f"{taken} of "
+    every = f"{some}{len(table.runs)} runs of sweep {', '.join(ids)}"
     out.print(every, style="bold", markup=False)
     out.print()
     show(found, out)

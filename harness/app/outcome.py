@@ -68,10 +68,13 @@ def _tell_one(rows: Rows) -> list[tuple[str, str]]:
 def _tell_all(rows: Rows, manifest: SweepManifest) -> list[tuple[str, str]]:
     console.leaderboard(list(rows.values()), manifest.varying)
     console.starts([row["remarks"] for row in rows.values()])
-    by = next((key for key in manifest.varying if not key.endswith("seed")), "loss.name")
+    by = next((f" --by {key}" for key in manifest.varying if not key.endswith("seed")), "")
     ahead = [
         ("harness ui", "curves and numbers in MLflow"),
-        (f"harness compare {manifest.sweep_id[:8]} --by {by}", "what each value does"),
+        (
+            f"harness compare {manifest.sweep_id[:8]}{by}",
+            "what each value does" if by else "its numbers",
+        ),
         (f"harness report {manifest.sweep_id[:8]}", "a page of figures"),
     ]
     best = best_of(rows)

@@ -83,6 +83,7 @@ def run_jobs_of(
         dry_run.show(
             jobs.runs, Ledger(jobs.ledger.dir), workers=_workers(jobs),
             tracked=jobs.tracking.name != "off", keep=jobs.ledger.weights,
+            again=options.again,
         )  # fmt: skip
         return Outcome(values=[None] * len(configs))
     ledger = Ledger(jobs.ledger.dir)

@@ -55,8 +55,9 @@ def serve(port: int | None = None) -> int:
         "MLFLOW_BACKEND_STORE_URI": uri,
     }
     server = subprocess.Popen(
-        [*command, "--workers", "1"], env=environment, stdout=subprocess.DEVNULL
-    )
+        [*command, "--workers", "1"], env=environment, stdout=subprocess.DEVNULL,
+        start_new_session=True,  # Ctrl-C reaches this process alone, which ends the server in order
+    )  # fmt: skip
     try:
         _wait_for(server, f"http://{HOST}:{port}")
         print(f"MLflow's pages: http://{HOST}:{port}/{PAGE} (Ctrl-C ends it)", flush=True)

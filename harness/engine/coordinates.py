@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 WIDTHS, DEPTHS = (32, 64, 128, 256, 512), (1, 2, 4)
+LEVEL = 0.1  # a slope over width that small is none
 
 
 def check_coordinates(
@@ -32,11 +33,12 @@ def check_coordinates(
 
     from harness.engine.training import train
 
-    if not widths or not depths or min(*widths, *depths) < 1 or steps < 1:
-        raise ConfigError(
-            f"widths {list(widths)}, depths {list(depths)}, steps {steps}; allowed: whole numbers, "
-            "1 or more, at least one of each."
-        )
+    for name, given in (("widths", widths), ("depths", depths), ("steps", (steps,))):
+        if min(given, default=0) < 1:
+            raise ConfigError(
+                f"{name} are {', '.join(map(str, given)) or 'none'}; allowed: whole numbers, 1 or "
+                "more."
+            )
     middle = sorted(widths)[len(widths) // 2]
     shapes = dict.fromkeys([(w, depths[0]) for w in widths] + [(middle, d) for d in depths])
     runs = [
@@ -64,11 +66,14 @@ def check_coordinates(
 
 
 def growth(table: pd.DataFrame) -> list[str]:
-    """Per layer and step, how its spread grows with width: the slope in log-log, 0 being level."""
+    """In words: how each layer's spread grows with width, what depth does, and whether it is level.
+
+    Over width, the slope in log-log: 0 is level. Over depth, the hidden layers of the deepest net.
+    """
     import numpy as np
 
+    out, steep = [], []
     shallow = table[table["depth"] == table["depth"].min()]
-    out = []
     for (step, layer), part in shallow.groupby(["step", "layer"]):
         mean = part.groupby("width")["std"].mean()
         if len(mean) > 1 and (mean > 0).all():
@@ -77,4 +82,15 @@ def growth(table: pd.DataFrame) -> list[str]:
                 f"step {step:4}  {layer:10} std {mean.iloc[0]:.3g} at width {mean.index[0]}, "
                 f"{mean.iloc[-1]:.3g} at {mean.index[-1]}: width^{slope:+.2f}"
             )
-    return out
+            steep += [f"{layer} at step {step}"] if abs(slope) > LEVEL else []
+    if out:
+        told = "; not level: " + ", ".join(steep) if steep else ": every layer keeps its size"
+        out.append(f"over width, std ~ width^slope, level within +-{LEVEL:g}{told}")
+    deepest = table["depth"].max()
+    deep = table[(table["depth"] == deepest) & table["layer"].str.startswith("hidden")]
+    if deepest > 1:
+        for step, part in deep.groupby("step"):
+            by_layer = part.groupby("layer")["std"].mean()
+            stds = ", ".join(f"{by_layer[f'hidden.{i}']:.3g}" for i in range(deepest))
+            out.append(f"step {step:4}  {deepest} hidden layers of {part['width'].iloc[0]}: {stds}")
+    return out or ["one width and one depth: nothing to compare; name several with commas."]

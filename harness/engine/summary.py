@@ -137,7 +137,7 @@ def finish(
             summary.setdefault(name, values[-1])
     warnings = ["" if words.startswith(PRAISE) else words, *remarks(data, summary)]
     if diverged_step is not None:
-        warnings.append(f"diverged at step {diverged_step}")
+        warnings.insert(0, f"diverged at step {diverged_step}: lower optim.lr ({run.optim.lr:g})")
     return RunRecord(
         config=run,
         run_id=run.run_id(data.sha256, device),

@@ -26,6 +26,7 @@ from harness.engine.layers import Network
 from harness.engine.passes import Pass
 from harness.engine.summary import finish, start_summary
 from harness.engine.updates import Updater
+from harness.errors import ConfigError
 from harness.store.records import RunRecord
 
 if TYPE_CHECKING:
@@ -288,6 +289,8 @@ def train(
     instead of trained again. `data` serves every run when given, otherwise each run's own settings
     are loaded. progress(done, total) counts run-steps. ConfigError on unusable settings.
     """
+    if isinstance(runs, RunConfig):
+        raise ConfigError("runs is one RunConfig; allowed: a list of them, as in train([run]).")
     from harness.app.footprint import check_memory
     from harness.engine.plan import chunks
 

@@ -18,6 +18,8 @@ from harness.results.figures.style import number
 from harness.results.swept import Floats, Key, Swept, text
 from harness.theory.advice import GOOD, WRONG, Z_LIMIT
 
+COUNTED = {"floor/unigram_val": "symbols", "floor/bigram_val": "pairs",
+           "floor/context_val": "contexts"}  # fmt: skip
 VERDICTS = ("underfit", "fit", "overfit", "diverged")
 
 
@@ -68,13 +70,18 @@ def best(swept: Swept, floors: Mapping[str, float]) -> list[str]:
         words += f"; equal to the last digit: {twin}"
         words += f" and {len(same) - 1} more" if len(same) > 1 else ""
     out = [words + "."]
-    count = floors.get("floor/context_val")
-    if count is not None and "nll" in swept.metric:
-        ahead = count - top["mean"]
+    counted = {
+        words: floors[name]
+        for name, words in COUNTED.items()
+        if floors.get(name) is not None and "nll" in swept.metric
+    }
+    if counted:
+        what = min(counted, key=counted.__getitem__)
+        ahead = counted[what] - top["mean"]
         side = "below" if ahead > 0 else "above"
         out.append(
-            f"That is {abs(ahead):.3f} {side} what counting contexts attains on validation "
-            f"({count:.3f})."
+            f"That is {abs(ahead):.3f} {side} what counting {what} attains on validation "
+            f"({counted[what]:.3f}), the best that counting does there."
         )
     rival = next((row for _, row in ranked.iloc[1 + len(same) :].iterrows()), None)
     if rival is not None and not rival["diverged"]:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 ORDER: dict[str, Callable[[Any, Any], bool]] = {
     "<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge,
 }  # fmt: skip
-CONDITION = re.compile(r"\s*([A-Za-z_][\w./]*)\s*(!=|<=|>=|==|=|<|>)\s*(.*?)\s*")
+CONDITION = re.compile(r"\s*([A-Za-z_][\w./]*)\s*(!=|<=|>=|==|=|<|>)\s*([^=<>!].*?|)\s*")
 
 
 @dataclass(frozen=True)

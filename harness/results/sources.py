@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from harness.store.manifests import SweepManifest
     from harness.tracking.mlreader import MlflowReader
 
+OF_ONE_RUN = ("started", "seconds", "start", "calibration")  # provenance that no two runs share
 STEP_SERIES = ("loss/train", "loss/val", "nll/train", "nll/val", "penalty")
 ENVIRONMENT = ("version", "numerics", "torch", "platform", "device")  # tags harness.<name>
 
@@ -66,9 +67,7 @@ def _store(
             raise
         if own:
             raise _unknown(selector, own) from error
-        raise ConfigError(
-            f"there is no sweep in {shelf.root}, and {error} Start one with `harness sweep`."
-        ) from error
+        raise ConfigError(f"there is no sweep in {shelf.root}, and {error}") from error
 
 
 def _among(selector: str, ids: Sequence[str]) -> list[str]:
@@ -128,7 +127,7 @@ def ledger_table(ledger: Ledger, sweep: SweepManifest) -> SweepTable:
         "created": sweep.created_ms / 1000, "overrides": tuple(sweep.overrides),
         "experiment": sweep.tracking.get("experiment"), "source": "ledger",
         "runs": len(sweep.run_ids), "data": {"sha256": known.get("data_sha256")},
-        "environment": {k: v for k, v in known.items() if k not in ("started", "seconds")},
+        "environment": {k: v for k, v in known.items() if k not in OF_ONE_RUN},
     }  # fmt: skip
 
     def curves() -> pd.DataFrame:

@@ -52,13 +52,13 @@ class RunRecord:
     config: RunConfig
     run_id: str
     config_id: str
-    series: Mapping[str, Curve]
-    summary: Mapping[str, float]
+    series: Mapping[str, Curve] = field(repr=False)
+    summary: Mapping[str, float] = field(repr=False)
     verdict: str
-    weights: Mapping[str, torch.Tensor] = field(default_factory=dict)
-    symbols: tuple[str, ...] = ()
+    weights: Mapping[str, torch.Tensor] = field(default_factory=dict, repr=False)
+    symbols: tuple[str, ...] = field(default=(), repr=False)
     warnings: tuple[str, ...] = ()
-    provenance: Mapping[str, Any] = field(default_factory=dict)
+    provenance: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
     def __post_init__(self) -> None:
         if self.verdict not in VERDICTS:

@@ -121,11 +121,10 @@ class Tracker(NullTracker):
             self._thread.join(0.1)
             if until == math.inf and stopping():
                 until = time.monotonic() + STOP_SECONDS
-        late = self._thread.is_alive()
         self._abandoned = True
         writer, self._thread = self._writer, None
         behind = self.pending
-        if late or behind:
+        if behind:
             self._messages.append(
                 f"{behind} runs are not in MLflow yet; `harness sync` writes them from the ledger."
             )
