@@ -7,6 +7,7 @@ random configs are drawn by tests/start_reference.py, which shares no code with 
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import math
 import os
 
@@ -19,6 +20,7 @@ from harness.config import Data, Init, Loss, Model, RunConfig
 from harness.data.dataset import load_data
 from harness.engine.initialization import log_unigram
 from harness.theory.advice import hinge_levels
+from harness.theory.estimate import describe
 from harness.theory.initial_loss import (
     LogitLaw,
     expected_bce,
@@ -495,3 +497,24 @@ def test_a_broken_network_is_caught(census, broken, model, init):
         bad = draw_logits(run, census, np.random.default_rng(seed), broken=broken)
         z, text = verdict(measure(bad, run, census), told)
         assert abs(z) > 4 and text.startswith("not what the config says")
+
+
+def test_nothing_is_told_of_what_float32_cannot_hold():
+    """At scale 1e6 eight relu layers overflow; what follows is absent, not begun anew at 1."""
+    run = RunConfig(init=Init(weight_scale=1e6), model=Model(hidden=(200,) * 8, activation="relu"))
+    found = expected_initial_loss(run, load_data(run.data))
+    assert found.expected is None and math.isnan(found.logit_std)
+    names = [name for name, *_ in found.layers]
+    assert names == [f"hidden.{i}" for i in range(len(names))] and 0 < len(names) < 8
+    spreads = [pre for _, pre, _ in found.layers]
+    assert all(b > 1e5 * a for a, b in itertools.pairwise(spreads))
+    assert "expected" not in describe(run)["logit_std"]
+
+
+def test_a_uniform_bias_that_outweighs_the_weights_is_said():
+    loss, free = Loss(name="brier"), Init(output_scale=0.0, output_bias="uniform", bias_scale=2.0)
+    data = load_data(Data(fraction=0.1))
+    said = expected_initial_loss(RunConfig(data=Data(fraction=0.1), init=free, loss=loss), data)
+    assert any("uniform output bias" in text for text in said.caveats)
+    usual = RunConfig(data=Data(fraction=0.1), init=Init(bias="uniform", bias_scale=0.1), loss=loss)
+    assert not any("uniform output bias" in t for t in expected_initial_loss(usual, data).caveats)

@@ -23,7 +23,7 @@ def test_a_server_that_dies_in_the_midst_stops_no_run_and_sync_writes_the_rest(t
     """Exit 0, every run finished, the warning said once; the server back, one sync is enough."""
     store, port = f"sqlite:///{tmp_path}/server/base.db", free_port()
     surroundings = {
-        "MLFLOW_TRACKING_URI": f"http://127.0.0.1:{port}",
+        "MLFLOW_TRACKING_URI": f"http://bob:hunter2@127.0.0.1:{port}",  # a password, for nobody
         "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
         "MLFLOW_HTTP_REQUEST_TIMEOUT": "2",
     }
@@ -35,6 +35,10 @@ def test_a_server_that_dies_in_the_midst_stops_no_run_and_sync_writes_the_rest(t
         assert len(list(records.iterdir())) < 24  # in the midst
         assert process.wait(120) == 0
     said = (tmp_path / "work/err").read_text()
+    spoken = said + (tmp_path / "work/out").read_text()
+    assert "hunter2" not in spoken and "View run" not in spoken  # MLflow's client prints addresses
+    files = [path for path in (tmp_path / "work").rglob("*") if path.is_file()]
+    assert [path for path in files if b"hunter2" in path.read_bytes()] == []
     assert "Traceback" not in said and said.count("training goes on") == 1, said
     assert "harness sync" in said
     made = numbers(tmp_path / "work/runs")

@@ -8,6 +8,7 @@ from itertools import pairwise
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import stats
 
 from harness.errors import ConfigError, HarnessError
 from harness.results import findings, publishing, report, reporttables, swept
@@ -323,6 +324,28 @@ def test_strength_sentence_is_a_paired_difference(grid):
         r"changes best/nll_val by -0\.0(19|20|21) on average over 12 pairs", plain(grid)
     )
     assert "the final gap by -0.400" in plain(grid)
+
+
+def test_the_winner_by_the_calibrated_yardstick_is_named_where_it_is_another():
+    def change(row):
+        hinge = row["loss.name"] == "hinge"
+        row["nll_calibrated/val"] = row["best/nll_val"] - (0.5 if hinge else 0.0)
+
+    text = plain(synthetic_table(GRID, change=change))
+    assert re.search(r"By nll_calibrated/val, .* with init.weight_scale=1 loss.name=hinge", text)
+    assert "By nll_calibrated/val" not in plain(synthetic_table(GRID))
+
+
+def test_the_interval_of_strength_counts_seeds_not_runs():
+    """Runs of one seed are not independent: 3 seeds of 12 settings are 3 units."""
+    table = synthetic_table({**GRID, "seed": (0, 1, 2)})
+    runs = table.runs.assign(strength=table.runs["reg.strength"].astype(float))
+    keys = [k for k in table.varying_settings if not k.startswith("reg.")] + ["seed"]
+    wide = runs.pivot_table("best/nll_val", keys, "strength").astype(float)
+    change = (wide[1.0] - wide[0.0]).groupby("seed").mean()
+    half = float(stats.t.ppf(0.975, len(change) - 1) * change.std() / len(change) ** 0.5)
+    low, high = change.mean() - half, change.mean() + half
+    assert f"(95 % interval over seeds {low:+.3f} to {high:+.3f}" in plain(table)
 
 
 def test_verdicts_and_divergence_are_counted():

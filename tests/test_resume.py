@@ -6,6 +6,7 @@ of its own.
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
@@ -162,6 +163,14 @@ def test_only_the_best_weights_are_kept_where_that_is_asked(here, capsys):
     rows = Ledger("runs").table(Ledger("runs").read_sweep().sweep_id)
     best = min(rows, key=lambda row: row["nll/val"])["run_id"]
     assert len(rows) == 6 and kept() == {best, *first.run_ids}
+
+    capsys.readouterr()
+    assert cli.run(["list", first.sweep_id[:6], "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    want = {row["run_id"]: row["best/nll_val"] for row in rows if row["run_id"] in first.run_ids}
+    assert {one["run_id"]: one["best/nll_val"] for one in told} == want
+    assert cli.run(["list", first.sweep_id[:6]]) == 0
+    assert set(first.run_ids) <= set(capsys.readouterr().out.split())
 
 
 def interrupted(folder, number=signal.SIGKILL, *, group=True):

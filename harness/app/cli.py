@@ -258,14 +258,15 @@ def compare(**asked: Any) -> int:
 
 
 @cli.command(name="list")
+@click.argument("sweep", required=False)
 @_JSON
 @_LEDGER
 @click.option("--uri", help="MLflow's address; its sweeps are listed too.")
-def list_(as_json: bool, ledger: str, uri: str | None) -> int:
-    """List the sweeps there are, newest first."""
+def list_(sweep: str | None, as_json: bool, ledger: str, uri: str | None) -> int:
+    """List the sweeps there are, newest first; of a SWEEP, its runs."""
     from harness.app import inspect_verbs
 
-    return inspect_verbs.list_verb(as_json=as_json, ledger=ledger, uri=uri)
+    return inspect_verbs.list_verb(sweep, as_json=as_json, ledger=ledger, uri=uri)
 
 
 @cli.command()
@@ -333,6 +334,8 @@ def _answer(words: Sequence[str]) -> int:
 
     try:
         check_words(words)
+        if words and words[0] in ("-sc", "--shell-completion"):  # Hydra's script knows no verbs
+            words = ["train", *words]
         code = cli.main(args=list(words), prog_name="harness", standalone_mode=False)
     except click.Abort:
         return 130

@@ -49,6 +49,10 @@ SURROUNDINGS = {
 }
 
 
+# in what Hydra says of an override that its grammar does not know
+GRAMMAR = ("overrid", "LexerNoViableAlt", "no viable alternative", "mismatched input", "extraneous")
+
+
 @dataclass
 class Task:
     """What Hydra calls: with one config for one run, with all of them (`fused`) for a grid."""
@@ -137,6 +141,8 @@ def _call(rest: Sequence[str], task: Task, *, multirun: bool) -> int:
     if not args.shell_completion:
         args.overrides = [text for text in args.overrides if text != "experiment=null"]
         check_overrides(args.overrides, foreign=bool(args.config_dir or args.config_path))
+    elif any(text.startswith("query=") for text in args.overrides):
+        _complete_after_verb()
     task.overrides = tuple(args.overrides)
     if args.config_path is not None:
         args.config_path = str(Path(args.config_path).expanduser().resolve())
@@ -146,6 +152,24 @@ def _call(rest: Sequence[str], task: Task, *, multirun: bool) -> int:
         with clear_errors():
             raise task.error
     return task.exit_code
+
+
+def _complete_after_verb() -> None:
+    """Hydra completes what follows the command: let the verb count as a part of that.
+
+    Its shell script says in COMP_LINE what was typed so far, and in COMP_POINT how far.
+    """
+    line = os.environ.get("COMP_LINE")
+    if line is None:
+        raise ConfigError(
+            "COMP_LINE is not set, so there is nothing to complete: shells ask this, not people. "
+            '`eval "$(harness train -sc install=bash)"` teaches it to bash.'
+        )
+    found = re.match(r"(\S+\s+)(train|sweep)\s+", line)
+    if found:
+        os.environ["COMP_LINE"] = found[1] + line[found.end() :]
+        point = int(os.environ.get("COMP_POINT", len(line)))
+        os.environ["COMP_POINT"] = str(max(len(found[1]), point - (found.end() - found.end(1))))
 
 
 def own_flags(argv: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
@@ -179,8 +203,14 @@ def check_overrides(overrides: Sequence[str], *, foreign: bool) -> None:
     """Refuse what could run code or is misspelt. `foreign`: the user brings YAML of their own."""
     for text in overrides:
         check_form(text)
-    with clear_errors():
-        parsed = OverridesParser.create().parse_overrides(list(overrides))
+    parser, parsed = OverridesParser.create(), []
+    for text in overrides:
+        try:
+            with clear_errors():
+                parsed += parser.parse_overrides([text])
+        except ConfigError as error:
+            named = "" if text in str(error) else f"{shown(text)}: "
+            raise ConfigError(f"{named}{error}") from error
     check_points(parsed)
     for override in parsed:
         for value in _values(override):
@@ -235,6 +265,8 @@ def clear_errors() -> Iterator[None]:
     """Hydra's and OmegaConf's complaints about a config as ConfigError, one line."""
     try:
         yield
+    except BrokenPipeError:  # the reader of --help has gone: nothing is wrong with the settings
+        raise
     except RecursionError:
         raise ConfigError("a setting is nested too deeply; write a plain value.") from None
     except yaml.YAMLError as error:
@@ -273,7 +305,7 @@ def in_words(error: Exception) -> str:
         return "a grid cannot hold an interval; allowed: key=a,b,c or key=range(start,stop,step)."
     key = getattr(error, "full_key", None)
     text = re.sub(r" (full_key: \S*|object_type=\S*|reference_type=\S*)", "", text)
-    if "overrid" in text or "LexerNoViableAlt" in text or "no viable alternative" in text:
+    if any(sign in text for sign in GRAMMAR):
         text += ". Allowed: key=value, a grid as key=a,b; quote odd text twice: 'key=\"a b\"'"
     return f"{key}: {text}." if key else text or type(error).__name__
 

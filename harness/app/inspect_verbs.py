@@ -61,13 +61,29 @@ def compare_verb(
     return 0
 
 
-def list_verb(*, as_json: bool, ledger: str, uri: str | None) -> int:
+def list_verb(sweep: str | None, *, as_json: bool, ledger: str, uri: str | None) -> int:
     """See `harness list --help`."""
-    found = inspecting.known_sweeps(inspecting.home(ledger, None), uri)
+    from harness.results.reading import read_sweep
+
+    home = inspecting.home(ledger, None if sweep is None else uri)
+    if sweep is not None:
+        runs = inspecting.runs_of(read_sweep(sweep, uri=uri, ledger=home))
+        if as_json:
+            sys.stdout.write(json_text(runs))
+        else:
+            _console().print(inspecting.runs_table(runs))
+        return 0
+    alone = [one.run_ids[0] for one in home.sweeps("single")] if home else []
+    found = inspecting.known_sweeps(home, uri, alone=bool(alone))
     if as_json:
         sys.stdout.write(json_text(found))
-    else:
-        _console().print(inspecting.sweeps_table(found))
+        return 0
+    out = _console()
+    if found:
+        out.print(inspecting.sweeps_table(found))
+    if alone:
+        few = ", ".join(alone[:8]) + (", ..." if len(alone) > 8 else "")
+        out.print(f"trained by themselves, newest first: {few}")
     return 0
 
 

@@ -21,6 +21,8 @@ from harness.store.records import RunRecord
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from harness.results.reading import SweepTable
+
 NOWHERE = os.path.join(os.devnull, "no ledger")  # noqa: PTH118  opening it finds and makes nothing
 GROUPS = ("init", "loss", "nll", "nll_calibrated", "calibration", "perplexity", "accuracy")
 
@@ -30,10 +32,13 @@ def home(folder: str, uri: str | None) -> Ledger | None:
     return Ledger(folder) if uri is None and Path(folder).is_dir() else None
 
 
-def known_sweeps(ledger: Ledger | None, uri: str | None = None) -> list[dict[str, Any]]:
+def known_sweeps(
+    ledger: Ledger | None, uri: str | None = None, *, alone: bool = False
+) -> list[dict[str, Any]]:
     """Sweeps, newest first: sweep_id, created (unix s), runs, finished, varying, experiment, where.
 
-    MLflow is asked where an address is given (uri or MLFLOW_TRACKING_URI) or there is no ledger.
+    MLflow is asked where an address is given (uri or MLFLOW_TRACKING_URI) or the ledger holds
+    none; alone: the ledger has runs all the same, trained by themselves.
     """
     found: dict[str, dict[str, Any]] = {}
     if ledger is not None:
@@ -46,7 +51,7 @@ def known_sweeps(ledger: Ledger | None, uri: str | None = None) -> list[dict[str
                 "where": "ledger",
             }  # fmt: skip
     if uri or os.environ.get("MLFLOW_TRACKING_URI") or not found:
-        for one in _mlflow_sweeps(uri, needed=not found):
+        for one in _mlflow_sweeps(uri, needed=not found and not alone):
             mine = found.get(one["sweep_id"])
             if mine is None:
                 found[one["sweep_id"]] = one
@@ -81,6 +86,24 @@ def _mlflow_sweeps(uri: str | None, *, needed: bool) -> list[dict[str, Any]]:
             }
         )
     return out
+
+
+def runs_of(table: SweepTable) -> list[dict[str, Any]]:
+    """A sweep's runs in its order: run_id, status, name, best/nll_val, verdict."""
+    names = [n for n in ("run_id", "status", "name", "best/nll_val", "verdict") if n in table.runs]
+    return [dict(zip(names, row, strict=True)) for row in table.runs[names].to_numpy().tolist()]
+
+
+def runs_table(runs: Sequence[Mapping[str, Any]]) -> Table:
+    """A sweep's runs as people read them."""
+    table = _table("run", "what varies", "best/nll_val", "verdict")
+    for one in runs:
+        best, ended = one.get("best/nll_val"), one["status"] == "FINISHED"
+        number = f"{best:.4f}" if isinstance(best, float) and best == best else "-"
+        table.add_row(
+            one["run_id"], one["name"] or "-", number, one["verdict"] if ended else one["status"]
+        )
+    return table
 
 
 def sweeps_table(sweeps: Sequence[Mapping[str, Any]]) -> Table:

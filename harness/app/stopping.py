@@ -6,6 +6,7 @@ import contextlib
 import os
 import signal
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from types import FrameType
@@ -32,6 +33,7 @@ class Stop:
 
     event: threading.Event
     signum: int = 0
+    since: float = 0.0  # time.monotonic() of the signal
 
 
 # the first signal of this command: libraries swallow exceptions here and there (an import, a
@@ -56,11 +58,12 @@ def stop_signals() -> Iterator[Stop]:
 
     def ask(signum: int, frame: FrameType | None) -> None:
         del frame
-        stop.signum = signum
+        stop.signum, stop.since = signum, time.monotonic()
         stop.event.set()
         restore()
 
     if stop.signum:
+        stop.since = time.monotonic()
         stop.event.set()
     elif threading.current_thread() is threading.main_thread():
         for number in (signal.SIGINT, signal.SIGTERM):

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -33,7 +34,8 @@ if TYPE_CHECKING:
     from harness.tracking.silent import NullTracker
 
 WAIT_SECONDS = 5.0  # of waiting for MLflow before that is said
-STOP_SECONDS = 0.8  # for tracking to end in, after workers have stopped; the ledger has the rest
+# for tracking to end in, after workers have stopped; the ledger has the rest. All within 5 s
+STOP_SECONDS, STOPPED_BY = 0.8, 3.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -222,7 +224,8 @@ def _train(jobs: Jobs, options: Options, manifest: SweepManifest, ledger: Ledger
 
 def _close(tracker: NullTracker, stop: Stop) -> None:
     if stop.signum:
-        tracker.close("KILLED", STOP_SECONDS)
+        left = STOPPED_BY - (time.monotonic() - stop.since)
+        tracker.close("KILLED", max(STOP_SECONDS, left))
         return
     note = threading.Timer(
         WAIT_SECONDS, console.say,

@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 
 Series = Mapping[str, tuple[ArrayLike, ArrayLike]]
 
-ONSET_MARGIN = 0.005  # nats a character; validation must rise by this (or 2 standard errors)
+ONSET_MARGIN = 0.005  # nats a character; validation must rise by this
 ONSET_EVALUATIONS = 3  # and stay there for this many evaluations, up to the last one
 UNDERFIT_SHARE = 0.5  # of the way from the unigram to the context floor, on training data
 UNDERFIT_GAIN = 0.1  # of the unigram's nll, where the context floor is not known
@@ -29,7 +29,6 @@ def judge(
     context_floor: float | None,
     diverged_step: int | None,
     calibrated_train: float | None = None,
-    val_se: float = 0.0,
 ) -> tuple[str, dict[str, float]]:
     """Verdict and the metrics behind it; a metric that cannot be known is absent.
 
@@ -38,11 +37,13 @@ def judge(
     whole context, the least any model of that context can reach. Both in nats per character.
     calibrated_train: final training nll after the fitted link, to be given for a loss whose raw
     logits are no log-probabilities (mean squared error): it replaces nll/train in the test for
-    underfitting. val_se: standard error of nll/val.
+    underfitting.
 
     diverged: `diverged_step` is given, or there is no finite final nll.
-    overfit: validation has left its minimum by more than max(.005, 2 SE), stayed there for the
-    last 3 evaluations or more, while training loss is no higher than it was at that minimum.
+    overfit: validation has left its minimum by more than .005, stayed there for the last 3
+    evaluations or more, while training loss is no higher than it was at that minimum. The standard
+    error of nll/val is no part of the margin: the same words are compared with themselves, so that
+    most of it cancels.
     underfit: less than half way from the unigram to the context floor, and no gap to speak of; or
     no better than the unigram on the training data themselves, whatever the gap.
     Onset after Prechelt 1998 ("Early stopping - but when?"), with an absolute margin.
@@ -60,7 +61,7 @@ def judge(
         metrics["best/nll_val"] = float(val[1][best])
         metrics["best/step"] = float(val[0][best])
         metrics["overfit/excess"] = float(val[1][-1] - val[1][best])
-        onset = _onset(train, val, max(ONSET_MARGIN, 2.0 * val_se))
+        onset = _onset(train, val, ONSET_MARGIN)
         if onset is not None:
             metrics["overfit/onset_step"] = float(onset)
     known = len(val[0]) and len(train[0])

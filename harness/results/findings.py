@@ -18,6 +18,7 @@ from harness.results.figures.style import number
 from harness.results.swept import Floats, Key, Swept, text
 from harness.theory.advice import GOOD, WRONG, Z_LIMIT
 
+CALIBRATED = "nll_calibrated/val"
 COUNTED = {"floor/unigram_val": "symbols", "floor/bigram_val": "pairs",
            "floor/context_val": "contexts"}  # fmt: skip
 VERDICTS = ("underfit", "fit", "overfit", "diverged")
@@ -83,6 +84,7 @@ def best(swept: Swept, floors: Mapping[str, float]) -> list[str]:
             f"That is {abs(ahead):.3f} {side} what counting {what} attains on validation "
             f"({counted[what]:.3f}), the best that counting does there."
         )
+    out += _fair(swept, top)
     rival = next((row for _, row in ranked.iloc[1 + len(same) :].iterrows()), None)
     if rival is not None and not rival["diverged"]:
         out.append(_lead(swept, top, rival))
@@ -209,19 +211,25 @@ def strength(swept: Swept) -> list[str]:
     for level in range(1, len(key.labels)):
         change = swept.matched(key.name, 0, level, swept.metric)
         if len(change):
-            rows.append((float(change.mean()), level, change))
+            rows.append((float(change["change"].mean()), level, change))
     if not rows:
         return []
-    mean, level, values = min(rows, key=lambda row: row[0])
-    low, high = interval(values)
-    gap = swept.matched(key.name, 0, level, "gap/nll")
+    mean, level, pairs = min(rows, key=lambda row: row[0])
+    # runs of one seed share weights and batches: the seed is the unit, as in `compare`
+    low, high = interval(pairs.groupby("seed")["change"].mean().to_numpy())
+    cells = pairs.groupby("rest")["change"].mean()
+    gap = swept.matched(key.name, 0, level, "gap/nll")["change"]
     sure = "" if low > 0 or high < 0 or math.isnan(low) else ", which may be chance"
     words = (
         f"Against `{key.name}={key.labels[0]}`, `{key.labels[level]}` changes `{swept.metric}` by "
-        f"**{mean:+.3f}** on average over {_count(len(values), 'pair')} of runs alike in all else"
+        f"**{mean:+.3f}** on average over {_count(len(pairs), 'pair')} of runs alike in all else"
     )
     if not math.isnan(low):
-        words += f" (95 % interval {low:+.3f} to {high:+.3f}{sure})"
+        words += f" (95 % interval over seeds {low:+.3f} to {high:+.3f}{sure})"
+    if len(cells) > 1:
+        words += (
+            f", by {cells.min():+.3f} to {cells.max():+.3f} from one choice of the rest to another"
+        )
     if len(gap):
         words += f" and the final gap by {gap.mean():+.3f}"
     return [words + "."]
@@ -257,6 +265,24 @@ def common(swept: Swept, at: Any) -> str:
         if len(levels) == 1 and len(places) > 1:
             found.append(f"`{key.name}={key.labels[levels.pop()]}`")
     return " and ".join(found[:3])
+
+
+def _fair(swept: Swept, top: Any) -> list[str]:
+    """Who wins by the calibrated yardstick, where losses differ and it is somebody else."""
+    fair = swept.ranked_by(CALIBRATED)
+    if "loss.name" not in swept.keys or not len(fair) or fair.loc[0, "diverged"]:
+        return []
+    first = fair.iloc[0]
+    mine = fair.loc[fair["config"] == top["config"], "mean"]
+    if len(mine) and float(mine.iloc[0]) <= first["mean"] + 1e-9:
+        return []
+    told = f", where the one above has {float(mine.iloc[0]):.4f}" if len(mine) else ""
+    words = (
+        f"By `{CALIBRATED}`, fair to losses whose outputs are no log-probabilities but of the last "
+        f"step alone, the lowest is {first['mean']:.4f} with "
+        f"{settings_words(swept, first['at'][0])}{told}."
+    )
+    return [words]
 
 
 def settings_words(swept: Swept, at: int, *, unlike: int | None = None, short: bool = False) -> str:

@@ -226,7 +226,11 @@ def known_column(table: SweepTable, key: str) -> str:
     if len(ends) == 1:
         return ends[0]
     hint = f" Did you mean {' or '.join(ends)}?" if ends else nearest(key, every)
-    raise ConfigError(f"{shown(key)} is no setting or metric of these runs.{hint}")
+    varying = ", ".join(table.varying_settings[:6])
+    raise ConfigError(
+        f"{shown(key)} is no setting or metric of these runs; allowed: a setting (varying here: "
+        f"{varying or 'none'}) or a metric (`harness show RUN` lists them).{hint}"
+    )
 
 
 def _floors(runs: pd.DataFrame, metrics: Iterable[str]) -> dict[str, float]:

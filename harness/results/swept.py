@@ -120,14 +120,18 @@ class Swept:
 
     @cached_property
     def ranked(self) -> Any:
-        """Configurations by mean yardstick, best first: config, n, mean, sd, diverged, at (rows).
+        """Configurations by mean yardstick, best first (see `ranked_by`)."""
+        return self.ranked_by(self.metric)
+
+    def ranked_by(self, metric: str | None) -> Any:
+        """Configurations by their mean, best first: config, n, mean, sd, diverged, at (rows).
 
         Those of which a run diverged come last, however good the others are.
         """
         columns = ["config", "n", "mean", "sd", "diverged", "at"]
-        if self.metric is None:
+        if metric is None or not len(self.known(metric)):
             return pd.DataFrame([], columns=columns)
-        values = self.runs[self.metric].astype(float).to_numpy()
+        values = self.runs[metric].astype(float).to_numpy()
         bad = (self.runs["verdict"] == "diverged").to_numpy()
         rows = []
         for config, at in self.runs.groupby("config", sort=False).indices.items():
@@ -168,20 +172,32 @@ class Swept:
         held = {key.name: key.labels[key.codes[best]] for key in others}
         return kept, {n: v for n, v in held.items() if len(set(self.keys[n].codes[mask])) > 1}
 
-    def matched(self, name: str, low: int, high: int, metric: str) -> Floats:
-        """A metric at level `high` minus at level `low`, run against run with all else equal."""
+    def matched(self, name: str, low: int, high: int, metric: str) -> pd.DataFrame:
+        """A metric at level `high` minus at level `low`, run against run with all else equal.
+
+        One row a pair: change; seed and rest: what both runs share, the other settings as codes.
+        """
         if metric not in self.runs:
-            return np.zeros(0)
+            return pd.DataFrame({"change": [], "seed": [], "rest": []})
         mine = self.keys[name]
         others = [key.codes for key in self.keys.values() if not follows(key, mine)]
         seeds = [pd.factorize(self.runs[s].map(repr))[0] for s in SEEDS if s in self.table.varying]
-        rest = list(zip(*others, *seeds, strict=True)) or [()] * len(self.runs)
+        n = len(self.runs)
+        rest = list(zip(*others, strict=True)) or [()] * n
+        seed = list(zip(*seeds, strict=True)) or [()] * n
         values = self.runs[metric].astype(float).to_numpy()
         sides: list[dict[Any, float]] = []
         for level in (low, high):
             at = np.flatnonzero(mine.codes == level)
-            sides.append({rest[i]: values[i] for i in at if math.isfinite(values[i])})
-        return np.array([sides[1][r] - sides[0][r] for r in sides[0] if r in sides[1]])
+            sides.append({(seed[i], rest[i]): values[i] for i in at if math.isfinite(values[i])})
+        both = [place for place in sides[0] if place in sides[1]]
+        return pd.DataFrame(
+            {
+                "change": [sides[1][place] - sides[0][place] for place in both],
+                "seed": [str(seed) for seed, _ in both],
+                "rest": [str(rest) for _, rest in both],
+            }
+        )
 
     def settings_of(self, place: int) -> dict[str, Any]:
         """The varying settings of one finished run, seeds left out."""

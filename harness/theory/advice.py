@@ -46,8 +46,9 @@ class InitialLoss:
 
     uniform: all logits equal. expected: mean over draws of the network; sd: its spread over them.
     All None where no theory is registered for the loss, the last two where float32 would overflow.
-    logit_std: root mean square over draws of the logits' random part, fixed biases left out.
-    layers: (name, preactivation std, activation std), the output last.
+    logit_std: root mean square over draws of the logits' random part, fixed biases left out; nan
+    where float32 would overflow. layers: (name, preactivation std, activation std), the output
+    last, as far as float32 holds them.
     """
 
     uniform: float | None

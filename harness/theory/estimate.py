@@ -6,6 +6,7 @@ and `table_lines` what a person reads at 80 columns.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -28,7 +29,7 @@ def describe(run: RunConfig, data: Dataset | None = None) -> dict[str, Any]:
     out: dict[str, Any] = {
         "loss": {name: value for name, value in loss.items() if value is not None},
         "logit_std": {
-            "expected": theory.logit_std,
+            **({"expected": theory.logit_std} if math.isfinite(theory.logit_std) else {}),
             "layers": [
                 {"name": name, "preactivation": pre, "activation": post}
                 for name, pre, post in theory.layers
@@ -54,7 +55,7 @@ def lines(run: RunConfig, found: Mapping[str, Any]) -> list[str]:
     out = [f"{run.loss.name} on {found['data']['name']} ({found['data']['symbols']} symbols)", ""]
     out.append(_line("all logits equal", loss.get("uniform"), unit))
     out.append(_line("expected at the start", loss.get("expected"), unit, loss.get("sd")))
-    out.append(_line("logit standard deviation", found["logit_std"]["expected"], ""))
+    out.append(_line("logit standard deviation", found["logit_std"].get("expected"), ""))
     smart = found.get("smart_start")
     if smart:
         out.append(_line("best constant start", smart["loss"], f"bias {smart['bias']}"))
@@ -100,7 +101,7 @@ def _numbers(theory: InitialLoss) -> str:
         ratio = theory.expected / theory.uniform
     cells = (
         (theory.uniform, 9), (theory.expected, 9), (theory.sd, 8), (ratio, 9),
-        (theory.logit_std, 9),
+        (theory.logit_std if math.isfinite(theory.logit_std) else None, 9),
     )  # fmt: skip
     return " ".join(f"{'-' if v is None else f'{v:.4g}':>{width}}" for v, width in cells)
 

@@ -130,8 +130,10 @@ def _features(
         if normalised:
             k, q = _correlation(k, q, pairs), np.ones_like(q)
             own, common = np.zeros_like(own), np.zeros_like(common)
-        if q.max(initial=0.0) > OVERFLOW:
+        if overflow or q.max(initial=0.0) > OVERFLOW:  # nothing is known from here on
             overflow, q, k = True, np.ones_like(q), np.ones_like(k)
+            state, _ = _activated(model.activation, layer, q, own, k, common, pairs)
+            continue
         state, row = _activated(model.activation, layer, q, own, k, common, pairs)
         table.append((layer.name, *row))
     return state, pairs, tuple(table), overflow

@@ -36,6 +36,8 @@ TWICE = ("UNIQUE constraint failed", "duplicate key value")
 PAGE = 1000  # runs a search returns at once
 ENVIRONMENT = {  # only where the user has not said otherwise
     "MLFLOW_DISABLE_TELEMETRY": "true",
+    # its client prints the address of every run on stdout, with the password that stands in it
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
     "DO_NOT_TRACK": "true",
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",

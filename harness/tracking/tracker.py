@@ -121,12 +121,18 @@ class Tracker(NullTracker):
             self._thread.join(0.1)
             if until == math.inf and stopping():
                 until = time.monotonic() + STOP_SECONDS
+        late = self._thread.is_alive()
         self._abandoned = True
         writer, self._thread = self._writer, None
         behind = self.pending
         if behind:
             self._messages.append(
                 f"{behind} runs are not in MLflow yet; `harness sync` writes them from the ledger."
+            )
+        elif late:
+            self._messages.append(
+                "MLflow may still show runs as RUNNING; the next launch or `harness sync` settles "
+                "them."
             )
         self._tell()
         return Report(
