@@ -42,8 +42,9 @@ def test_a_taken_port_is_refused_or_passed_over(monkeypatch):
 
 
 @pytest.mark.slow
-def test_it_serves_and_ends(tmp_path):
-    """An empty store made by MLflow itself is served on 127.0.0.1 until SIGINT."""
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP])
+def test_it_serves_and_ends(tmp_path, number):
+    """An empty store made by MLflow itself is served on 127.0.0.1 until Ctrl-C or a hang-up."""
     environment = {**os.environ, "MLFLOW_TRACKING_URI": f"sqlite:///{tmp_path / 'mlflow.db'}"}
     make = "import mlflow; mlflow.search_experiments()"
     subprocess.run([sys.executable, "-c", make], env=environment, check=True, cwd=tmp_path)
@@ -58,7 +59,7 @@ def test_it_serves_and_ends(tmp_path):
         assert f"http://127.0.0.1:{port}" in server.stdout.readline()
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=30) as page:
             assert b"<title>MLflow</title>" in page.read()
-        server.send_signal(signal.SIGINT)
+        server.send_signal(number)
         assert server.wait(timeout=20) == 130
     finally:
         server.kill()

@@ -73,14 +73,14 @@ def list_verb(sweep: str | None, *, as_json: bool, ledger: str, uri: str | None)
         else:
             _console().print(inspecting.runs_table(runs))
         return 0
-    alone = [one.run_ids[0] for one in home.sweeps("single")] if home else []
-    found = inspecting.known_sweeps(home, uri, alone=bool(alone))
+    found = inspecting.known_sweeps(home, uri)
     if as_json:
         sys.stdout.write(json_text(found))
         return 0
     out = _console()
     if found:
         out.print(inspecting.sweeps_table(found))
+    alone = [one.run_ids[0] for one in home.sweeps("single")] if home else []
     if alone:
         few = ", ".join(alone[:8]) + (", ..." if len(alone) > 8 else "")
         out.print(f"trained by themselves, newest first: {few}")

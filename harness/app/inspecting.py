@@ -32,13 +32,11 @@ def home(folder: str, uri: str | None) -> Ledger | None:
     return Ledger(folder) if uri is None and Path(folder).is_dir() else None
 
 
-def known_sweeps(
-    ledger: Ledger | None, uri: str | None = None, *, alone: bool = False
-) -> list[dict[str, Any]]:
+def known_sweeps(ledger: Ledger | None, uri: str | None = None) -> list[dict[str, Any]]:
     """Sweeps, newest first: sweep_id, created (unix s), runs, finished, varying, experiment, where.
 
     MLflow is asked where an address is given (uri or MLFLOW_TRACKING_URI) or the ledger holds
-    none; alone: the ledger has runs all the same, trained by themselves.
+    none; it must answer where the ledger holds no run either.
     """
     found: dict[str, dict[str, Any]] = {}
     if ledger is not None:
@@ -51,7 +49,8 @@ def known_sweeps(
                 "where": "ledger",
             }  # fmt: skip
     if uri or os.environ.get("MLFLOW_TRACKING_URI") or not found:
-        for one in _mlflow_sweeps(uri, needed=not found and not alone):
+        empty = not found and not (ledger and ledger.sweeps("single"))
+        for one in _mlflow_sweeps(uri, needed=empty):
             mine = found.get(one["sweep_id"])
             if mine is None:
                 found[one["sweep_id"]] = one

@@ -78,8 +78,8 @@ def stop_signals() -> Iterator[Stop]:
 def end_on_signals() -> Iterator[None]:
     """Let SIGINT and SIGTERM end this process through every `finally`, and note which it was.
 
-    In the midst of an import it ends at once: nothing has been made yet, and an exception raised
-    there may go through C++ code, which aborts.
+    In the midst of an import it ends at once: an exception raised there may go through C++ code,
+    which aborts, and what is on disk is whole at any instant.
     """
 
     def leave(signum: int, frame: FrameType | None) -> None:

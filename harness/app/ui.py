@@ -54,9 +54,13 @@ def serve(port: int | None = None) -> int:
         "DO_NOT_TRACK": "true",
         "MLFLOW_BACKEND_STORE_URI": uri,
     }
+    before = signal.getsignal(signal.SIGHUP)
+    if before is signal.SIG_DFL:  # nohup ignores it
+        signal.signal(signal.SIGHUP, signal.default_int_handler)
     server = subprocess.Popen(
         [*command, "--workers", "1"], env=environment, stdout=subprocess.DEVNULL,
-        start_new_session=True,  # Ctrl-C reaches this process alone, which ends the server in order
+        # Ctrl-C and a closing terminal reach this process alone, which ends the server in order
+        start_new_session=True,
     )  # fmt: skip
     try:
         _wait_for(server, f"http://{HOST}:{port}")
@@ -64,6 +68,7 @@ def serve(port: int | None = None) -> int:
         return server.wait()
     finally:
         _end(server)
+        signal.signal(signal.SIGHUP, before)
 
 
 def free_port(wanted: int | None) -> int:
@@ -111,4 +116,4 @@ def _end(server: subprocess.Popen[bytes]) -> None:
         try:
             server.wait(timeout=5)
         except subprocess.TimeoutExpired:
-            server.kill()
+            os.killpg(server.pid, signal.SIGKILL)

@@ -15,7 +15,8 @@ from scipy import stats
 
 from harness.registry import BINARY_SOURCES
 from harness.results.figures.style import number
-from harness.results.swept import Floats, Key, Swept, text
+from harness.results.selecting import text
+from harness.results.swept import Floats, Key, Swept
 from harness.theory.advice import GOOD, WRONG, Z_LIMIT
 
 CALIBRATED = "nll_calibrated/val"
@@ -71,12 +72,8 @@ def best(swept: Swept, floors: Mapping[str, float]) -> list[str]:
         words += f"; equal to the last digit: {twin}"
         words += f" and {len(same) - 1} more" if len(same) > 1 else ""
     out = [words + "."]
-    counted = {
-        words: floors[name]
-        for name, words in COUNTED.items()
-        if floors.get(name) is not None and "nll" in swept.metric
-    }
-    if counted:
+    counted = {words: floors[name] for name, words in COUNTED.items() if name in floors}
+    if counted and "nll" in swept.metric:
         what = min(counted, key=counted.__getitem__)
         ahead = counted[what] - top["mean"]
         side = "below" if ahead > 0 else "above"

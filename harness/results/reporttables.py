@@ -13,7 +13,8 @@ from harness.config import RunConfig, field_rules
 from harness.errors import HarnessError
 from harness.results import findings
 from harness.results.figures.style import number
-from harness.results.swept import Swept, config_of, text
+from harness.results.selecting import text
+from harness.results.swept import Swept, config_of
 from harness.store.saved import overrides_of
 from harness.theory.advice import GOOD, WRONG, Z_LIMIT
 from harness.tracking.mlstore import redacted

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from harness.config import RunConfig, field_rules, nest, run_config
 from harness.results.reading import SEEDS
+from harness.results.selecting import text
 
 if TYPE_CHECKING:
     from harness.results.reading import SweepTable
@@ -240,17 +241,6 @@ def _binned(name: str, values: Floats) -> Key:
     labels = tuple(f"{a:.2g}–{b:.2g}" for a, b in pairwise(edges))
     middle = tuple(float(np.median(values[codes == i])) for i in range(len(labels)))
     return Key(name=name, values=middle, labels=labels, codes=codes, numeric=True, binned=True)
-
-
-def text(value: Any) -> str:
-    """A setting as a person writes it: 0.3, 30, [64,64], null."""
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, float):
-        return f"{value:g}"
-    if isinstance(value, (tuple, list)):
-        return "[" + ",".join(text(v) for v in value) + "]"
-    return "null" if value is None else str(value)
 
 
 def spread(values: Any) -> float:

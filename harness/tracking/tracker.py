@@ -7,6 +7,7 @@ the ledger by `sync`. Every child is found again by its tags, so writing twice w
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import math
 import threading
@@ -25,7 +26,7 @@ from harness.tracking.silent import Event, NullTracker, Report
 from harness.tracking.writer import SweepWriter
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from harness.store.ledger import Ledger
     from harness.store.manifests import SweepManifest
@@ -270,16 +271,8 @@ def sync(
         try:
             with ledger.lock_sweep(sweep.sweep_id):
                 writer = SweepWriter(_as_told(sweep, settings), uri, sweep, ledger)
-                try:
+                with _told(uri, "then `harness sync` again; nothing in the ledger is lost."):
                     writer.replay()
-                except HarnessError:
-                    raise
-                except Exception as error:
-                    reason = redacted(f"{type(error).__name__}: {error}".splitlines()[0])
-                    raise HarnessError(
-                        f"MLflow at {redacted(uri)} cannot be written: {reason[:300]}. Start it, "
-                        "then `harness sync` again; nothing in the ledger is lost."
-                    ) from error
                 written += len(writer.written)
                 say(f"{sweep.kind} {sweep.sweep_id}: {len(writer.written)} runs written.")
         except LedgerBusyError as busy:
@@ -299,15 +292,21 @@ def forget_sweep(sweep: SweepManifest, settings: Tracking | None = None) -> int:
     path = sqlite_file(uri)
     if path is not None and not path.exists():
         return 0
-    try:
+    with _told(uri, "then try again; nothing was removed."):
         return SweepWriter(_as_told(sweep, settings), uri, sweep, None).forget()
+
+
+@contextlib.contextmanager
+def _told(uri: str, then: str) -> Iterator[None]:
+    """What a store answers, as a HarnessError that says what to do."""
+    try:
+        yield
     except HarnessError:
         raise
     except Exception as error:
         reason = redacted(f"{type(error).__name__}: {error}".splitlines()[0])
         raise HarnessError(
-            f"MLflow at {redacted(uri)} cannot be written: {reason[:300]}. Start it and try again; "
-            "nothing was removed."
+            f"MLflow at {redacted(uri)} cannot be written: {reason[:300]}. Start it, {then}"
         ) from error
 
 

@@ -17,7 +17,8 @@ from harness.errors import ConfigError, HarnessError
 from harness.registry import BINARY_SOURCES, LOSSES
 from harness.results.figures import style
 from harness.results.figures.choose import most, name_of
-from harness.results.swept import Key, Swept, config_of, explained, text
+from harness.results.selecting import text
+from harness.results.swept import Key, Swept, config_of, explained
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
