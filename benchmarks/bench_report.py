@@ -21,7 +21,7 @@ AXES = {
 def main() -> None:
     """Print runs, seconds to import, to read the curves, to build, and the page's megabytes."""
     began = time.perf_counter()
-    from harness.results import report
+    from harness.render import report
 
     print(f"import {time.perf_counter() - began:.1f} s")
     for runs in [int(word) for word in sys.argv[1:]] or [500, 10_000]:

@@ -13,7 +13,7 @@ from collections.abc import Callable
 import torch
 
 from benchmarks.lecture_loop import LectureLoop
-from harness.config import Data, RunConfig, Train
+from harness.config.run import Data, RunConfig, Train
 from harness.data.dataset import load_data
 from harness.engine.training import Chunk, one_thread
 

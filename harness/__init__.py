@@ -13,50 +13,50 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "ConfigError": "errors", "DataError": "errors", "HarnessError": "errors",
-    "Data": "config", "Engine": "config", "Init": "config", "Loss": "config", "Model": "config",
-    "Optim": "config", "Reg": "config", "RunConfig": "config", "Train": "config",
-    "run_config": "config",
+    "Data": "config.run", "Engine": "config.run", "Init": "config.run", "Loss": "config.run",
+    "Model": "config.run", "Optim": "config.run", "Reg": "config.run", "RunConfig": "config.run",
+    "Train": "config.run", "run_config": "config.run",
     "Dataset": "data.dataset", "load_data": "data.dataset",
     "expected_initial_loss": "theory.initial_loss",
     "train": "engine.training",
-    "RunRecord": "store.records",
-    "Ledger": "store.ledger",
-    "compare": "results.comparison",
-    "load_run": "results.lookup",
+    "RunRecord": "records.record",
+    "Ledger": "records.ledger",
+    "compare": "analysis.comparison",
+    "load_run": "analysis.lookup",
 }  # fmt: skip
 # no name here is also a module's: importing that module would replace the name
 
 __all__ = [*_HOMES]
 
 if TYPE_CHECKING:
-    from harness.config import (
+    from harness.config.run import (
         Data as Data,
     )
-    from harness.config import (
+    from harness.config.run import (
         Engine as Engine,
     )
-    from harness.config import (
+    from harness.config.run import (
         Init as Init,
     )
-    from harness.config import (
+    from harness.config.run import (
         Loss as Loss,
     )
-    from harness.config import (
+    from harness.config.run import (
         Model as Model,
     )
-    from harness.config import (
+    from harness.config.run import (
         Optim as Optim,
     )
-    from harness.config import (
+    from harness.config.run import (
         Reg as Reg,
     )
-    from harness.config import (
+    from harness.config.run import (
         RunConfig as RunConfig,
     )
-    from harness.config import (
+    from harness.config.run import (
         Train as Train,
     )
-    from harness.config import (
+    from harness.config.run import (
         run_config as run_config,
     )
 

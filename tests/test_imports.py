@@ -1,4 +1,4 @@
-"""Data walks one way: no module imports one that stands later, and heavy packages stay in place."""
+"""Every import of every module runs one way, late ones included, and heavy packages stay put."""
 
 import ast
 import graphlib
@@ -7,141 +7,141 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-MODULES = {
-    path.stem: path
-    for path in (ROOT / "harness").rglob("*.py")
-    if path.name != "__init__.py" and path.parent.name != "figures"
-}
-MODULES["__init__"] = ROOT / "harness" / "__init__.py"
-FOLDERS = ("app", "data", "engine", "results", "store", "theory", "tracking")
 
-# the walk: config -> data -> theory -> engine -> records -> ledger -> tracking -> tables -> app
-WALK = [
-    "errors", "config", "dataset", "initial_loss", "training", "workers", "tracker", "sweep",
-    "hydra_app", "cli",
-]  # fmt: skip
+# the walk of the data; a package may import from itself and from what stands before it
+ORDER = (
+    "errors", "paths", "system", "numerics", "components", "config", "data", "theory", "records",
+    "engine", "execution", "tracking", "analysis", "render", "cli",
+)  # fmt: skip
 
-# who may import what, at any place in the file; hydra_plugins/ aside
+# who may import what, at any place in a file; hydra_plugins/ aside
 KEEPERS = {
-    "hydra": {"hydra_app", "hydra_compose"},
-    "omegaconf": {"hydra_app", "hydra_compose"},
-    "matplotlib": {"report", "figures"},
+    "hydra": {"cli.hydra_app", "cli.hydra_compose"},
+    "omegaconf": {"cli.hydra_app", "cli.hydra_compose"},
+    "mlflow": {"tracking"},
+    "matplotlib": {"render"},
+    "ray": {"execution"},
+    "submitit": {"execution"},
 }
 LIGHT = {  # module -> packages it may load when imported, itself or through others
-    "__init__": set(),
-    "cli": {"click"},
-    "config": set(),
-    "dataset": {"numpy"},
-    "initial_loss": {"numpy", "scipy"},
+    "": set(),
+    "cli.main": {"click"},
+    "config.run": set(),
+    "data.dataset": {"numpy"},
+    "theory.initial_loss": {"numpy", "scipy"},
 }
 PACKAGES = {
     "numpy", "scipy", "torch", "mlflow", "hydra", "omegaconf", "pandas", "pyarrow", "matplotlib",
-    "rich", "click", "safetensors", "jinja2",
+    "rich", "click", "safetensors", "jinja2", "ray", "submitit", "optuna",
 }  # fmt: skip
 
 
-def imported(path, *, late=True):
-    """Names of modules a file imports: harness modules bare, others by their package.
+def _name(path):
+    parts = path.relative_to(ROOT / "harness").with_suffix("").parts
+    return ".".join(part for part in parts if part != "__init__")
 
-    late: imports inside functions too. Imports for type checkers alone never count.
+
+MODULES = {_name(path): path for path in (ROOT / "harness").rglob("*.py")}
+
+
+def imported(path, *, late=True, typing=True):
+    """(harness modules, other packages) that a file imports.
+
+    late: imports inside functions too; typing: those for type checkers alone too.
     """
-    found = set()
+    own, others = set(), set()
 
     def visit(node, *, inside):
         for child in ast.iter_child_nodes(node):
-            if isinstance(child, ast.If) and "TYPE_CHECKING" in ast.dump(child.test):
+            checking = isinstance(child, ast.If) and "TYPE_CHECKING" in ast.dump(child.test)
+            if checking and not typing:
                 continue
-            function = isinstance(child, (ast.FunctionDef, ast.AsyncFunctionDef))
-            if not inside or late:
+            if late or not inside:
                 if isinstance(child, ast.Import):
-                    found.update(_name(alias.name) for alias in child.names)
-                elif isinstance(child, ast.ImportFrom) and _is_folder(child.module):
-                    found.update(a.name for a in child.names if a.name in MODULES)
-                    found.add("__init__")
-                elif isinstance(child, ast.ImportFrom) and child.module:
-                    found.add(_name(child.module))
+                    names = [alias.name for alias in child.names]
+                elif isinstance(child, ast.ImportFrom):
+                    assert child.level == 0, f"{path}: relative import"
+                    base = child.module or ""
+                    names = [
+                        f"{base}.{a.name}" if f"{base}.{a.name}".removeprefix("harness.") in MODULES
+                        else base for a in child.names
+                    ]  # fmt: skip
+                else:
+                    names = []
+                for name in names:
+                    package, _, rest = name.partition(".")
+                    (own if package == "harness" else others).add(
+                        rest if package == "harness" else package
+                    )
+            function = isinstance(child, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda))
             visit(child, inside=inside or function)
 
     visit(ast.parse(path.read_text(encoding="utf-8")), inside=False)
-    return found - {path.stem}
+    return own & MODULES.keys(), others
 
 
-def _is_folder(module):
-    return module == "harness" or (module or "").removeprefix("harness.") in FOLDERS
+def room(module):
+    return module.partition(".")[0]
 
 
-def _name(module):
-    """`harness.engine.plan` -> plan, `harness.results.figures.heat` -> figures."""
-    package, *rest = module.split(".")
-    if package != "harness" or not rest:
-        return package
-    return next(part for part in rest if part not in FOLDERS)
-
-
-def test_module_names_are_told_apart_without_their_folder():
-    paths = [p for p in (ROOT / "harness").rglob("*.py") if p.parent.name != "figures"]
-    names = [p.stem for p in paths if p.name != "__init__.py"]
-    assert len(set(names)) == len(names)
-
-
-def reached(start, *, late):
-    """Everything a module comes to import, through other harness modules."""
-    seen, front = set(), [start]
+def reached(start):
+    """Packages that importing a module loads, through other harness modules too."""
+    seen, found, front = set(), set(), [start]
     while front:
         name = front.pop()
         if name in seen:
             continue
         seen.add(name)
-        if name in MODULES:
-            front += imported(MODULES[name], late=late)
-    return seen
+        own, others = imported(MODULES[name], late=False, typing=False)
+        found |= others
+        front += own
+    return found & PACKAGES
+
+
+def test_every_package_has_its_place():
+    rooms = {room(name) for name in MODULES} - {"", "__main__"}
+    assert rooms == set(ORDER)
+
+
+@pytest.mark.parametrize("name", sorted(MODULES.keys() - {"", "__main__"}))
+def test_no_module_imports_one_that_stands_later(name):
+    """Late imports and those for type checkers alone count as well."""
+    own, _ = imported(MODULES[name])
+    later = {one for one in own - {""} if ORDER.index(room(one)) > ORDER.index(room(name))}
+    assert not later
 
 
 def test_no_circles():
-    graph = {n: imported(p, late=False) & MODULES.keys() for n, p in MODULES.items()}
+    """Not even between modules of one package, nor by imports inside functions."""
+    graph = {name: imported(path)[0] - {name} for name, path in MODULES.items() if name}
     assert list(graphlib.TopologicalSorter(graph).static_order())
-
-
-@pytest.mark.parametrize("place", range(len(WALK)))
-def test_nobody_imports_what_stands_later(place):
-    name = WALK[place]
-    if name not in MODULES:
-        pytest.fail(f"harness/{name}.py is gone: bring WALK up to date")
-    assert not reached(name, late=False) & set(WALK[place + 1 :])
 
 
 @pytest.mark.parametrize("package", KEEPERS)
 def test_heavy_packages_stay_in_their_place(package):
-    users = {name for name, path in MODULES.items() if package in imported(path)}
-    assert users <= KEEPERS[package]
-
-
-def test_mlflow_is_known_to_nothing_that_trains_or_keeps():
-    users = {name for name, path in MODULES.items() if "mlflow" in imported(path)}
-    others = reached("ledger", late=True) | reached("workers", late=True)
-    assert users
-    assert not users & (others | {"sweep", "hydra_app", "cli", "console", "__init__"})
+    users = {name for name, path in MODULES.items() if package in imported(path)[1]}
+    assert {u for u in users if not {u, room(u)} & KEEPERS[package]} == set()
 
 
 @pytest.mark.parametrize("name", LIGHT)
 def test_light_modules_stay_light(name):
-    assert reached(name, late=False) & PACKAGES <= LIGHT[name]
+    assert reached(name) <= LIGHT[name]
 
 
 def test_the_plugin_is_thin_and_shares_its_namespace():
     folder = ROOT / "hydra_plugins"
     assert not (folder / "__init__.py").exists()  # or other people's plugins vanish
     for path in folder.rglob("*.py"):
-        assert not imported(path, late=False) & (PACKAGES - {"hydra", "omegaconf"})
-    users = [n for n, path in MODULES.items() if "hydra_plugins" in imported(path)]
+        _, others = imported(path, late=False)
+        assert not others & (PACKAGES - {"hydra", "omegaconf"})
+    users = [n for n, path in MODULES.items() if "hydra_plugins" in imported(path)[1]]
     assert users == []  # Hydra's scanner would run it a second time
 
 
 def test_no_lazy_name_is_also_a_module():
     import harness
 
-    shadowing = {path.stem for path in (ROOT / "harness").glob("*.py")} | set(FOLDERS)
-    assert not set(harness.__all__) & shadowing
+    assert not set(harness.__all__) & {room(name) for name in MODULES}
 
 
 def test_every_lazy_name_is_there():

@@ -11,7 +11,7 @@ from pathlib import Path
 import matplotlib as mpl
 import pandas as pd
 
-from harness.results.reading import SweepTable, read_sweep
+from harness.analysis.table import SweepTable, read_sweep
 
 HERE = Path(__file__).parent
 KEYS = ["loss.name", "init.output_bias", "init.weight_scale"]

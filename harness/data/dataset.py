@@ -22,6 +22,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from harness import system
+from harness.components.registry import BINARY_SOURCES
 from harness.data import markov, points
 from harness.data.contexts import (
     Codes,
@@ -33,14 +35,12 @@ from harness.data.contexts import (
     windows,
 )
 from harness.data.words import checksum, read_words
-from harness.engine import memory
 from harness.errors import DataError
-from harness.registry import BINARY_SOURCES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from harness.config import Data
+    from harness.config.run import Data
 
 Inputs = NDArray[Any]  # int64 codes (N, T), or float32 coordinates (N, 2) of a binary source
 MEMORY_SHARE = 0.5  # of this machine's memory that one data set's arrays may take
@@ -276,10 +276,10 @@ def _point_split(x_NI: NDArray[np.float32], y_N: Codes) -> Split:
 def _refuse_too_large(examples: int, block_size: int) -> None:
     """DataError before allocating, where the arrays would not fit beside everything else."""
     need = examples * (3 * block_size + 12) * 8  # contexts, their copies while ranking, indices
-    have = memory.total()
+    have = system.total_memory()
     if have is not None and need > MEMORY_SHARE * have:
         raise DataError(
-            f"the data need about {memory.gib(need)} ({examples:,} examples of "
+            f"the data need about {system.gib(need)} ({examples:,} examples of "
             f"data.block_size={block_size}); allowed: {MEMORY_SHARE:.0%} of this machine's "
-            f"{memory.gib(have)}. Take fewer words or a smaller block_size."
+            f"{system.gib(have)}. Take fewer words or a smaller block_size."
         )

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.data.contexts import END, encode_words, windows
-from harness.randomness import stream
+from harness.numerics.randomness import stream
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

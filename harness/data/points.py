@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.randomness import stream
+from harness.numerics.randomness import stream
 
 Points = tuple[NDArray[np.float32], NDArray[np.int64]]
 BLOB_CENTRE = 1.0  # class means at y * (1, 1)

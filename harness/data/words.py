@@ -26,7 +26,7 @@ from harness.data.contexts import END
 from harness.errors import DataError, nearest, shown
 
 if TYPE_CHECKING:
-    from harness.config import Data
+    from harness.config.run import Data
 
 SHIPPED = {"census": "census1990-first-names.txt", "surnames": "census1990-surnames.txt.gz"}
 MAKEMORE_URL = "https://raw.githubusercontent.com/karpathy/makemore/master/names.txt"

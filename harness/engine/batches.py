@@ -13,11 +13,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from harness.config import RunConfig
+from harness.config.run import RunConfig
 from harness.data.dataset import Dataset
-from harness.engine.layers import Network, padded
+from harness.engine.network import Network, padded
 from harness.engine.passes import ROWS
-from harness.randomness import stream
+from harness.numerics.randomness import stream
 
 BLOCK = 128  # steps a stream; part of the numerics
 

@@ -10,7 +10,7 @@ import dataclasses
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from harness.config import Model, RunConfig, Train
+from harness.config.run import Model, RunConfig, Train
 from harness.errors import ConfigError
 
 if TYPE_CHECKING:

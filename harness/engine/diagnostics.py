@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from harness.engine.evaluation import Evaluator
-from harness.engine.layers import Network
+from harness.engine.network import Network
 from harness.engine.passes import Pass
 from harness.engine.updates import Updater
 

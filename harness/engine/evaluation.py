@@ -15,10 +15,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from harness.config import RunConfig
+from harness.config.run import RunConfig
 from harness.data.dataset import Dataset, Split
-from harness.engine.heads import loss_values
-from harness.engine.layers import Network, padded
+from harness.engine.network import Network, padded
+from harness.engine.objectives import loss_values
 from harness.engine.passes import ROWS, Pass
 
 TILE = 256  # rows a forward: small enough that activations stay in the cache

@@ -11,9 +11,9 @@ import math
 import numpy as np
 import numpy.typing as npt
 
-from harness.config import Init, RunConfig
+from harness.config.run import Init, RunConfig
 from harness.data.dataset import Dataset
-from harness.randomness import stream
+from harness.numerics.randomness import stream
 
 Array = npt.NDArray[np.float64]
 GAINS = {"tanh": 5 / 3, "relu": math.sqrt(2), "gelu": math.sqrt(2), "linear": 1.0}

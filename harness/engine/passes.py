@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from harness.engine.layers import Network, activate, activation_backward, padded, pre_factor
+from harness.engine.network import Network, activate, activation_backward, padded, pre_factor
 
 ROWS = 32  # rows are padded to whole multiples of this
 

@@ -9,10 +9,10 @@ import itertools
 import math
 from collections.abc import Sequence
 
-from harness.config import RunConfig, field_rules
+from harness.config.run import RunConfig, field_rules
 from harness.data.dataset import Dataset
-from harness.engine.heads import head_key
 from harness.engine.initialization import layer_sizes
+from harness.engine.objectives import head_key
 
 CACHE_BYTES = 3_500_000  # parameters and activations of a chunk; beyond, each run-step costs more
 MOST = 32  # runs a chunk on a CPU; past this nothing is gained

@@ -10,15 +10,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from harness.config import NUMERICS, RunConfig
+from harness.config.run import NUMERICS, RunConfig
 from harness.data.baselines import floors
 from harness.data.dataset import Dataset
 from harness.engine.calibration import NOT_LOG_PROBABILITIES, calibrated, told
 from harness.engine.evaluation import SplitPairs
-from harness.engine.heads import loss_values
-from harness.engine.machine import same_bits
-from harness.engine.verdicts import judge
-from harness.store.records import RunRecord, environment
+from harness.engine.objectives import loss_values
+from harness.records.record import RunRecord, environment
+from harness.records.verdicts import judge
+from harness.system import same_bits
 from harness.theory.advice import PRAISE
 from harness.theory.initial_loss import expected_initial_loss, verdict
 

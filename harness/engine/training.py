@@ -15,22 +15,22 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from harness.config import RunConfig
+from harness.config.run import RunConfig
 from harness.data.dataset import Dataset, load_data
 from harness.engine.batches import Batches
 from harness.engine.diagnostics import StepDiagnostics, at_start
 from harness.engine.evaluation import Evaluator, shuffled_loss
-from harness.engine.heads import LossHeads
 from harness.engine.initialization import initial_weights, log_unigram
-from harness.engine.layers import Network
+from harness.engine.network import Network
+from harness.engine.objectives import LossHeads
 from harness.engine.passes import Pass
 from harness.engine.summary import finish, start_summary
 from harness.engine.updates import Updater
 from harness.errors import ConfigError
-from harness.store.records import RunRecord
+from harness.records.record import RunRecord
 
 if TYPE_CHECKING:
-    from harness.store.ledger import Ledger
+    from harness.records.ledger import Ledger
     from harness.tracking.tracker import Tracker
 
 State = dict[str, Any]  # {"step", "tensors", "series", "meta"} of one run, as the ledger keeps it
@@ -291,7 +291,7 @@ def train(
     """
     if isinstance(runs, RunConfig):
         raise ConfigError("runs is one RunConfig; allowed: a list of them, as in train([run]).")
-    from harness.app.footprint import check_memory
+    from harness.engine.cost import check_memory
     from harness.engine.plan import chunks
 
     runs = list(runs)

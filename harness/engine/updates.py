@@ -12,8 +12,8 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
-from harness.config import RunConfig
-from harness.engine.layers import Network
+from harness.config.run import RunConfig
+from harness.engine.network import Network
 from harness.engine.passes import Pass
 
 BETA1, BETA2, ADAM_EPS = 0.9, 0.999, 1e-8

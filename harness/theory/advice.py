@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from harness.registry import expectation
-from harness.theory.logits import LogitLaw
-from harness.theory.quadrature import Array
+from harness.components.registry import expectation
+from harness.numerics.logit_law import LogitLaw
+from harness.numerics.quadrature import Array
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from harness.config import Init, Loss
+    from harness.config.run import Init, Loss
     from harness.theory.overlap import Facts
 
 PRAISE = ("as expected", "near the uniform loss")  # verdicts that begin so are no warnings

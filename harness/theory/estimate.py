@@ -10,7 +10,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from harness.config import RunConfig, varying
+from harness.config.run import RunConfig, varying
 from harness.data.baselines import floors
 from harness.data.dataset import Dataset, load_data
 from harness.theory.initial_loss import InitialLoss, expected_initial_loss

@@ -14,10 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from harness.registry import LOSSES, expectation
-from harness.theory.advice import InitialLoss, SmartStart, advise, smart_start, verdict
-from harness.theory.logits import LogitLaw
-from harness.theory.loss_means import (
+from harness.components.losses.means import (
     expected_bce,
     expected_binary_cross_entropy,
     expected_brier,
@@ -28,13 +25,16 @@ from harness.theory.loss_means import (
     expected_mse,
     expected_squared_error,
 )  # fmt: skip
-from harness.theory.loss_spread import SPREADS, Meeting
+from harness.components.losses.spreads import SPREADS, Meeting
+from harness.components.registry import LOSSES, expectation
+from harness.numerics.logit_law import LogitLaw
+from harness.numerics.quadrature import Array, correlate, hermite_table, normal_nodes, scale_nodes
+from harness.theory.advice import InitialLoss, SmartStart, advise, smart_start, verdict
 from harness.theory.overlap import Facts, facts
 from harness.theory.propagation import Signal, propagate
-from harness.theory.quadrature import Array, correlate, hermite_table, normal_nodes, scale_nodes
 
 if TYPE_CHECKING:
-    from harness.config import Init, Loss, Model, RunConfig
+    from harness.config.run import Init, Loss, Model, RunConfig
     from harness.data.dataset import Dataset
 
 __all__ = [

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from harness.config import Init, Model
+    from harness.config.run import Init, Model
     from harness.theory.overlap import Facts
 
 GAINS = {"tanh": 5 / 3, "relu": math.sqrt(2), "gelu": math.sqrt(2), "linear": 1.0}

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 if TYPE_CHECKING:
     from harness.data.dataset import Dataset
-    from harness.theory.quadrature import Array
+    from harness.numerics.quadrature import Array
 
 Codes = NDArray[np.int64]
 EXACT_WORK = 4_000_000  # subsets of positions times pairs that are counted exactly

@@ -22,8 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from harness.theory.layer_laws import Layer, embedding_std, layers
-from harness.theory.quadrature import (
+from harness.numerics.quadrature import (
     Array,
     cdf,
     correlate,
@@ -32,11 +31,12 @@ from harness.theory.quadrature import (
     scale_nodes,
     uniform_nodes,
 )  # fmt: skip
+from harness.theory.layer_laws import Layer, embedding_std, layers
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from harness.config import Init, Model
+    from harness.config.run import Init, Model
     from harness.theory.overlap import Facts
 
 OVERFLOW = 1e72  # a variance whose activations leave float32

@@ -6,20 +6,20 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from harness.config import run_config
-from harness.store.recordfiles import CURVES, WEIGHTS
-from harness.store.records import best_run, curves_parquet, table_row
-from harness.store.saved import config_yaml, overrides_of, overrides_yaml
+from harness.config.run import run_config
+from harness.records.record import best_run, curves_parquet, table_row
+from harness.records.recordfiles import CURVES, WEIGHTS
+from harness.records.saved import config_yaml, overrides_of, overrides_yaml
 from harness.tracking import portable, projection
-from harness.tracking.mlstore import Store, owner
+from harness.tracking.store import Store, owner
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from harness.settings import Tracking
-    from harness.store.ledger import Ledger
-    from harness.store.manifests import SweepManifest
-    from harness.store.records import RunRecord
+    from harness.config.settings import Tracking
+    from harness.records.ledger import Ledger
+    from harness.records.manifests import SweepManifest
+    from harness.records.record import RunRecord
 
 
 class ChildWriter:

@@ -15,7 +15,7 @@ from harness.errors import DataError
 if TYPE_CHECKING:
     import torch
 
-    from harness.store.records import RunRecord
+    from harness.records.record import RunRecord
 
 KEY = "harness"
 LENGTH = 8  # a safetensors file begins with its header's length, little-endian

@@ -14,9 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from harness.engine.machine import KEYS
-from harness.store.durable import digest
-from harness.store.records import (
+from harness.records.durable import digest
+from harness.records.record import (
     Curve,
     RunRecord,
     best_run,
@@ -24,10 +23,11 @@ from harness.store.records import (
     table_parquet,
     weights_bytes,
 )
+from harness.system import KEYS
 
 if TYPE_CHECKING:
-    from harness.config import RunConfig
-    from harness.store.manifests import SweepManifest
+    from harness.config.run import RunConfig
+    from harness.records.manifests import SweepManifest
 
 STEP_SERIES = ("loss/train", "loss/val", "nll/train", "nll/val")  # the rest: final value only
 STEP_POINTS = 26  # points of each of them in MLflow, about; all are in curves.parquet
@@ -247,7 +247,7 @@ def runs_parquet(rows: Sequence[Mapping[str, Any]], settings: Iterable[str]) -> 
     """One table of all runs as parquet: a row a run, columns as in Ledger.table.
 
     Lists and columns of mixed kinds are held as JSON text. The schema's metadata names the
-    columns that are settings ("harness.settings") and those that are JSON ("harness.json").
+    columns that are settings ("harness.config.settings") and those that are JSON ("harness.json").
     """
     import pyarrow as pa
 
@@ -267,5 +267,5 @@ def runs_parquet(rows: Sequence[Mapping[str, Any]], settings: Iterable[str]) -> 
             coded.append(key)
         arrays[key] = pa.array(values, pa.string() if not kinds else None)
     known = [key for key in settings if key in columns]
-    note = {"harness.settings": json.dumps(known), "harness.json": json.dumps(coded)}
+    note = {"harness.config.settings": json.dumps(known), "harness.json": json.dumps(coded)}
     return table_parquet(pa.table(arrays).replace_schema_metadata(note))

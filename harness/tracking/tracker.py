@@ -17,19 +17,19 @@ from collections import deque
 from functools import partial
 from typing import TYPE_CHECKING
 
+from harness.config.settings import Tracking
 from harness.errors import HarnessError
-from harness.settings import Tracking
-from harness.store.durable import LedgerBusyError
-from harness.store.records import RunRecord
-from harness.tracking.mlstore import redacted, sqlite_file, store_address
-from harness.tracking.silent import Event, NullTracker, Report
+from harness.records.durable import LedgerBusyError
+from harness.records.record import RunRecord
+from harness.tracking.interface import Event, NullTracker, Report
+from harness.tracking.store import redacted, sqlite_file, store_address
 from harness.tracking.writer import SweepWriter
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from harness.store.ledger import Ledger
-    from harness.store.manifests import SweepManifest
+    from harness.records.ledger import Ledger
+    from harness.records.manifests import SweepManifest
 
 LIVE_SECONDS = 10.0  # how often points of runs still training are sent
 LIVE_POINTS = 20_000  # held at most; points beyond are left to the finished record

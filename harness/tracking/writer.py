@@ -5,13 +5,13 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
-from harness.store.recordfiles import CURVES, WEIGHTS
-from harness.store.records import best_run, join_curves
-from harness.store.saved import overrides_yaml
+from harness.records.record import best_run, join_curves
+from harness.records.recordfiles import CURVES, WEIGHTS
+from harness.records.saved import overrides_yaml
 from harness.tracking import portable, projection
 from harness.tracking.children import ChildWriter
-from harness.tracking.mlstore import Store, owner
-from harness.tracking.serving import log_model
+from harness.tracking.model import log_model
+from harness.tracking.store import Store, owner
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -54,7 +54,7 @@ class FusedLauncher(Launcher):
         fused = getattr(self.task_function, "fused", None)
         if fused is None:
             raise HydraException("hydra/launcher=harness trains harness runs; use harness train -m")
-        from harness.app.hydra_compose import compose_jobs
+        from harness.cli.hydra_compose import compose_jobs
 
         jobs = [list(overrides) for overrides in job_overrides]
         configs = compose_jobs(self.hydra_context.config_loader, self.config, jobs)
@@ -80,7 +80,7 @@ class FusedSweeper(BasicSweeper):
         assert self.hydra_context is not None and self.launcher is not None
         parser = OverridesParser.create(config_loader=self.hydra_context.config_loader)
         overrides = parser.parse_overrides([*self._parse_config(), *arguments])
-        from harness.app.gridsize import check_points
+        from harness.cli.gridsize import check_points
 
         check_points(overrides)
         batches = self.split_arguments(overrides, self.max_batch_size)

@@ -14,13 +14,10 @@ import resource
 import sys
 import time
 from collections import Counter
-from pathlib import Path
 
 from hypothesis import HealthCheck, Phase, given, seed, settings
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-
-import hostile
+from tests.support import hostile
 
 
 def tried(name: str, examples: int, start: int) -> tuple[int, int, str]:

@@ -20,10 +20,8 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-
-from driven import TINY, harness, in_mlflow, kill_group, numbers, start, workers_of
-from harness.store.ledger import Ledger
+from harness.records.ledger import Ledger
+from tests.support.driven import TINY, harness, in_mlflow, kill_group, numbers, start, workers_of
 
 
 @dataclass

@@ -16,14 +16,12 @@ import tempfile
 import time
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-
-from driven import in_mlflow
-from harness.settings import Tracking
-from harness.store.ledger import Ledger
-from harness.store.manifests import new_sweep
+from harness.config.settings import Tracking
+from harness.records.ledger import Ledger
+from harness.records.manifests import new_sweep
 from harness.tracking.tracker import open_tracking
-from made import made_record
+from tests.support.driven import in_mlflow
+from tests.support.made import made_record
 
 
 def writer(folder: str, number: int, runs: int, start: object) -> None:

@@ -14,7 +14,8 @@ import urllib.parse
 from pathlib import Path
 
 import pytest
-from browser import Browser, chromium
+
+from tests.support.browser import Browser, chromium
 
 pytestmark = [
     pytest.mark.slow,

@@ -1,0 +1,219 @@
+"""Runs compared: replicates folded, configurations paired, each loss at its own learning rate.
+
+result = compare(records, by="loss.name", baseline="loss.name=cross_entropy")
+result.rows            # [{"config": {...}, "n": 3, "metrics": {name: {"mean", "sd", "ci95"}}}]
+print(result.text())   # the same for people, with what must be known to read it
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from harness.analysis.grouping import (
+    LR,
+    best_rates,
+    groups_of,
+    lower_is_better,
+    name_rates,
+    values_of_runs,
+)
+from harness.analysis.pairing import differences_to
+from harness.analysis.remarks import about_reading, about_runs
+from harness.analysis.selection import Given, conditions, selected, sort_key, text
+from harness.analysis.table import SweepTable, known_column, table_of
+from harness.errors import ConfigError, shown
+from harness.numerics.folding import fold
+from harness.numerics.variance import Explained, variance_explained
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from harness.records.record import RunRecord
+
+SHOWN = ("best/nll_val", "best/step", "nll_calibrated/val", "gap/nll", "accuracy/val", "nll/train")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Comparison:
+    """What `compare` found; rows are in the order asked for.
+
+    rows: the contract's JSON. verdicts: of each row's runs. keys: what the rows are told apart by.
+    headline: the metric that rates and ranks; shown: the metrics a table shows.
+    rates: {"group": {key: value}, "lr": the best, "of": all tried} where learning rates vary.
+    differences: per row {metric: {"n", "mean", "sd", "ci95", "effect_size"}} to the baseline, None
+    without one. remarks: what must be known to read the numbers.
+    """
+
+    keys: tuple[str, ...]
+    rows: list[dict[str, Any]]
+    verdicts: list[Counter[str]]
+    headline: str
+    shown: tuple[str, ...]
+    by: tuple[str, ...] = ()
+    rates: list[dict[str, Any]] = field(default_factory=list)
+    differences: list[dict[str, dict[str, Any]]] | None = None
+    baseline: str = ""
+    explained: Explained | None = None
+    remarks: list[str] = field(default_factory=list)
+
+    def to_json(self) -> list[dict[str, Any]]:
+        """The rows; with a baseline their metrics hold difference/<metric> too, with its effect."""
+        if self.differences is None:
+            return self.rows
+        out = []
+        for row, found in zip(self.rows, self.differences, strict=True):
+            extra = {
+                f"difference/{name}": {k: v for k, v in entry.items() if k != "n"}
+                for name, entry in found.items()
+            }
+            out.append({**row, "metrics": row["metrics"] | extra})
+        return out
+
+    def frame(self) -> pd.DataFrame:
+        """One flat row each: settings, n, and <metric>.mean, .sd, .low, .high."""
+        import pandas as pd
+
+        rows = []
+        for row in self.to_json():
+            flat = {**{k: text(v) for k, v in row["config"].items()}, "n": row["n"]}
+            for name, entry in row["metrics"].items():
+                low, high = entry["ci95"] or (None, None)
+                parts = {"mean": entry["mean"], "sd": entry["sd"], "low": low, "high": high}
+                flat |= {f"{name}.{part}": value for part, value in parts.items()}
+                if "effect_size" in entry:
+                    flat[f"{name}.effect_size"] = entry["effect_size"]
+            rows.append(flat)
+        return pd.DataFrame(rows, columns=None if rows else [*self.keys, "n"])
+
+    def text(self, width: int = 80) -> str:
+        """The comparison as people read it, `width` columns wide."""
+        from harness.render.compare_table import rendered
+
+        return rendered(self, width)
+
+    def __str__(self) -> str:
+        return self.text()
+
+
+def compare(
+    runs: SweepTable | Iterable[RunRecord], *, by: str | Sequence[str] = (),
+    metrics: str | Sequence[str] = (), where: Given = (), baseline: Given = (),
+    sort: str = "", rates: str = "best",
+) -> Comparison:  # fmt: skip
+    """Fold replicates (runs that differ in seeds alone) and compare configurations.
+
+    by: one or two settings to tell rows apart by, everything else pooled; none: each
+    configuration is a row. metrics: which to give (default all; the table shows a few). where,
+    baseline: key=value conditions (see selecting). sort: a setting or metric, best first; "-x"
+    turns round. rates: "best": where optim.lr varies and is not in `by`, only each loss's own best
+    rate counts; "all": pool over rates too. ConfigError on unknown names.
+    """
+    table = runs if isinstance(runs, SweepTable) else table_of(runs)
+    by = tuple(known_column(table, key) for key in ([by] if isinstance(by, str) else by) if key)
+    if len(by) > 2:
+        raise ConfigError(f"--by has {len(by)} keys; allowed: one, or two for a pivot.")
+    wanted = [metrics] if isinstance(metrics, str) else list(metrics)
+    wanted = [_metric(table, name) for name in wanted if name]
+    finished = [status == "FINISHED" for status in table.runs["status"].tolist()]
+    keep = np.array(selected(table, conditions(table, where)), dtype=bool)
+    found = _part(table, keep & np.array(finished, dtype=bool))
+    remarks = about_runs(table, found)
+    headline = wanted[0] if wanted else _headline(found)
+    values_NM = values_of_runs(found)
+    rated: list[dict[str, Any]] = []
+    pooled_rates = bool(by) and LR not in by and LR in found.varying
+    if LR in found.varying and headline in found.metrics:
+        rated, best = best_rates(found, values_NM, headline, by)
+        if pooled_rates and rates == "best":
+            found, values_NM = _part(found, best), values_NM[best]
+    keys = by or found.varying_settings
+    code_N, labels = groups_of(found, keys, configs=not by)
+    folded = fold(values_NM, code_N, len(labels))
+    names = wanted or list(found.metrics)
+    place = {name: m for m, name in enumerate(found.metrics)}
+    size = np.bincount(code_N, minlength=len(labels))
+    rows: list[dict[str, Any]] = []
+    verdicts: list[Counter[str]] = []
+    seen = found.runs["verdict"].tolist()
+    for g, label in enumerate(labels):
+        entries = {
+            name: folded.entry(g, place[name])
+            for name in names
+            if name in place and folded.n[g, place[name]]
+        }
+        rows.append({"config": label, "n": int(size[g]), "metrics": entries})
+        verdicts.append(Counter())
+    for run, g in enumerate(code_N.tolist()):
+        verdicts[g][str(seen[run])] += 1
+    at_best = pooled_rates and rates == "best"
+    if at_best:
+        keys = (*keys, *name_rates(rows, found, code_N))
+    differences = None
+    if base := conditions(table, baseline):
+        selected(found, base)
+        differences = differences_to(
+            found, values_NM, code_N, len(labels), base, names, skip=(LR,) if at_best else ()
+        )
+    order = _order(rows, by, sort, headline, table)
+    remarks += about_reading(found, by, rows, at_best=at_best, rated=rated)
+    shown_ = tuple(n for n in (wanted or _shown(headline)) if n in place)
+    return Comparison(
+        keys=tuple(keys), rows=[rows[i] for i in order], verdicts=[verdicts[i] for i in order],
+        headline=headline, shown=shown_, by=by, rates=rated,
+        differences=[differences[i] for i in order] if differences is not None else None,
+        baseline=", ".join(f"{c.column}{c.sign}{text(c.value)}" for c in base),
+        explained=variance_explained(found.runs, headline), remarks=remarks,
+    )  # fmt: skip
+
+
+def _metric(table: SweepTable, name: str) -> str:
+    column = known_column(table, name)
+    if column not in table.metrics:
+        raise ConfigError(f"{shown(name)} is a setting; allowed here: a metric, such as nll/val.")
+    return column
+
+
+def _part(table: SweepTable, keep: Any) -> SweepTable:
+    runs = table.runs[np.asarray(keep)].reset_index(drop=True)
+    return SweepTable(runs, table.settings, table.metrics, table.meta, table.load_curves)
+
+
+def _headline(table: SweepTable) -> str:
+    """Best validation NLL; where losses differ, the calibrated one, which is fair between them."""
+    fair = "nll_calibrated/val"
+    if "loss.name" in table.varying and fair in table.metrics:
+        return fair
+    return next((n for n in ("best/nll_val", "nll/val", "loss/val") if n in table.metrics), fair)
+
+
+def _shown(headline: str) -> list[str]:
+    return [headline, *(name for name in SHOWN if name != headline)]
+
+
+def _order(
+    rows: Sequence[Mapping[str, Any]], by: Sequence[str], sort: str, headline: str,
+    table: SweepTable,
+) -> list[int]:  # fmt: skip
+    """Row numbers in order: by the settings of `by`, else best first by the headline."""
+    turned = sort.startswith("-")
+    name = known_column(table, sort.removeprefix("-")) if sort else ""
+
+    def by_metric(i: int, metric: str) -> tuple[float, int]:
+        entry = rows[i]["metrics"].get(metric)
+        mean = entry["mean"] if entry else np.inf
+        return (mean if lower_is_better(metric) or not entry else -mean, i)
+
+    def by_settings(i: int, keys: Sequence[str]) -> list[Any]:
+        return [sort_key(rows[i]["config"].get(key)) for key in keys]
+
+    places = list(range(len(rows)))
+    if name and name not in table.metrics:
+        return sorted(places, key=lambda i: by_settings(i, [name]), reverse=turned)
+    if name or not by:
+        return sorted(places, key=lambda i: by_metric(i, name or headline), reverse=turned)
+    return sorted(places, key=lambda i: by_settings(i, by))

@@ -1,0 +1,275 @@
+"""What a sweep varied, and what that did: keys and their levels, influence, fair comparisons.
+
+Everything the report says or draws is chosen here from the table itself, so that any sweep gets a
+report that fits it. Runs and configurations: replicates (seeds apart) share a config_id.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from harness.analysis.selection import text
+from harness.analysis.table import SEEDS
+from harness.config.run import RunConfig, field_rules, nest, run_config
+
+if TYPE_CHECKING:
+    from harness.analysis.table import SweepTable
+
+Codes = NDArray[np.int64]
+Floats = NDArray[np.float64]
+MOST_LEVELS = 12  # a numeric key with more values than this is cut into bins
+BINS = 6
+YARDSTICKS = ("best/nll_val", "nll/val", "loss/val")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Key:
+    """A setting that varies: its levels in order and each run's place among them.
+
+    values: one representative a level (the middle of a bin); codes: index of the run's level.
+    """
+
+    name: str
+    values: tuple[Any, ...]
+    labels: tuple[str, ...]
+    codes: Codes
+    numeric: bool
+    binned: bool = False
+
+    @property
+    def short(self) -> str:
+        """Its last part; "loss" for loss.name."""
+        group, _, last = self.name.rpartition(".")
+        return group if last == "name" else last
+
+    @property
+    def logarithmic(self) -> bool:
+        """Whether a log axis suits: positive (0 apart) and over a factor of 5 wide."""
+        positive = [v for v in self.values if v > 0] if self.numeric else []
+        return (
+            len(positive) > 1
+            and max(positive) / min(positive) >= 5
+            and not any(v < 0 for v in self.values)
+        )
+
+
+class Swept:
+    """A sweep's table, with what varied in it.
+
+    metric: the yardstick runs are ranked by (lower is better), None where no run has one.
+    runs: finished runs; failed: the others that ended badly.
+    """
+
+    def __init__(self, table: SweepTable) -> None:
+        self.table, self.meta = table, table.meta
+        every = table.runs
+        ended = np.array([status in (None, "FINISHED") for status in every["status"]], bool)
+        self.runs: Any = every[ended].reset_index(drop=True)
+        self.failed: Any = every[~ended].reset_index(drop=True)
+        self.runs["config"] = self._configs()
+        self.metric = next((m for m in YARDSTICKS if len(self.known(m))), None)
+
+    def _configs(self) -> list[Any]:
+        if "config_id" in self.runs and self.runs["config_id"].notna().all():
+            return list(self.runs["config_id"])
+        keys = [key for key in self.table.varying if key not in SEEDS]
+        return [" ".join(map(repr, row)) for row in self.runs[keys].to_numpy().tolist()]
+
+    def known(self, metric: str) -> Any:
+        """A metric of the finished runs, missing ones left out; empty where there is none."""
+        if metric not in self.runs:
+            return pd.Series(dtype=float)
+        return self.runs[metric].astype(float).dropna()
+
+    @cached_property
+    def keys(self) -> dict[str, Key]:
+        """The settings that vary between configurations and can change a number, by name."""
+        rules = field_rules()
+        names = [n for n in self.table.varying_settings if rules.get(n, {}).get("numeric", True)]
+        keys = [key_of(name, self.runs[name].tolist()) for name in names]
+        return {key.name: key for key in keys if len(key.values) > 1}
+
+    @cached_property
+    def influence(self) -> dict[str, float]:
+        """Share of the yardstick's variance that each key explains by itself, largest first."""
+        return self.influence_on(self.metric) if self.metric else {}
+
+    def influence_on(self, metric: str, *, log: bool = False) -> dict[str, float]:
+        """As `influence`, for any metric; log: of its logarithm."""
+        values = self.known(metric)
+        values = np.log(values[values > 0]) if log else values
+        shares = {
+            name: explained(values.to_numpy(), key.codes[values.index.to_numpy()])
+            for name, key in self.keys.items()
+        }
+        return dict(sorted(shares.items(), key=lambda pair: -pair[1]))
+
+    @property
+    def replicates(self) -> int:
+        """Most runs of one configuration."""
+        counts = self.runs["config"].value_counts()
+        return int(counts.max()) if len(counts) else 0
+
+    @cached_property
+    def ranked(self) -> Any:
+        """Configurations by mean yardstick, best first (see `ranked_by`)."""
+        return self.ranked_by(self.metric)
+
+    def ranked_by(self, metric: str | None) -> Any:
+        """Configurations by their mean, best first: config, n, mean, sd, diverged, at (rows).
+
+        Those of which a run diverged come last, however good the others are.
+        """
+        columns = ["config", "n", "mean", "sd", "diverged", "at"]
+        if metric is None or not len(self.known(metric)):
+            return pd.DataFrame([], columns=columns)
+        values = self.runs[metric].astype(float).to_numpy()
+        bad = (self.runs["verdict"] == "diverged").to_numpy()
+        rows = []
+        for config, at in self.runs.groupby("config", sort=False).indices.items():
+            known = values[at][np.isfinite(values[at])]
+            if len(known):
+                lost = int(bad[at].sum()) + len(at) - len(known)
+                rows.append((config, len(at), known.mean(), spread(known), lost, at))
+        rows.sort(key=lambda row: (row[4] > 0, row[2]))
+        return pd.DataFrame(rows, columns=columns)
+
+    def best_of(self, name: str) -> dict[str, float]:
+        """Label of each level of a key -> mean yardstick of the best configuration there."""
+        key, out = self.keys[name], dict[str, float]()
+        for at, mean in zip(self.ranked["at"], self.ranked["mean"], strict=True):
+            out.setdefault(key.labels[key.codes[at[0]]], float(mean))
+        return {label: out[label] for label in key.labels if label in out}
+
+    def hold_best(self, free: Sequence[str], within: Any = None) -> tuple[Any, dict[str, str]]:
+        """Runs that agree with the best configuration in every key but `free`, and what is held.
+
+        within: a mask of runs to stay inside. Where that leaves under half of the levels of a
+        free key (a random search), nothing is held and all runs within are returned.
+        """
+        mask = np.ones(len(self.runs), bool) if within is None else np.asarray(within)
+        best = next((at[0] for at in self.ranked["at"] if mask[at[0]]), None)
+        freed = [self.keys[name] for name in free if name in self.keys]
+        others = [key for key in self.keys.values() if not any(follows(key, f) for f in freed)]
+        if best is None:
+            return mask, {}
+        kept = mask.copy()
+        for key in others:
+            kept &= key.codes == key.codes[best]
+        for name in free:
+            if name in self.keys:
+                codes = self.keys[name].codes
+                if 2 * len(set(codes[kept])) < len(set(codes[mask])):
+                    return mask, {}
+        held = {key.name: key.labels[key.codes[best]] for key in others}
+        return kept, {n: v for n, v in held.items() if len(set(self.keys[n].codes[mask])) > 1}
+
+    def matched(self, name: str, low: int, high: int, metric: str) -> pd.DataFrame:
+        """A metric at level `high` minus at level `low`, run against run with all else equal.
+
+        One row a pair: change; seed and rest: what both runs share, the other settings as codes.
+        """
+        if metric not in self.runs:
+            return pd.DataFrame({"change": [], "seed": [], "rest": []})
+        mine = self.keys[name]
+        others = [key.codes for key in self.keys.values() if not follows(key, mine)]
+        seeds = [pd.factorize(self.runs[s].map(repr))[0] for s in SEEDS if s in self.table.varying]
+        n = len(self.runs)
+        rest = list(zip(*others, strict=True)) or [()] * n
+        seed = list(zip(*seeds, strict=True)) or [()] * n
+        values = self.runs[metric].astype(float).to_numpy()
+        sides: list[dict[Any, float]] = []
+        for level in (low, high):
+            at = np.flatnonzero(mine.codes == level)
+            sides.append({(seed[i], rest[i]): values[i] for i in at if math.isfinite(values[i])})
+        both = [place for place in sides[0] if place in sides[1]]
+        return pd.DataFrame(
+            {
+                "change": [sides[1][place] - sides[0][place] for place in both],
+                "seed": [str(seed) for seed, _ in both],
+                "rest": [str(rest) for _, rest in both],
+            }
+        )
+
+    def settings_of(self, place: int) -> dict[str, Any]:
+        """The varying settings of one finished run, seeds left out."""
+        return {name: self.runs.at[place, name] for name in self.keys}
+
+
+def follows(key: Key, other: Key) -> bool:
+    """Whether one key's level is settled by another's: itself, or reg.name beside reg.strength."""
+    pairs = set(zip(other.codes.tolist(), key.codes.tolist(), strict=True))
+    return len(pairs) == len(set(other.codes.tolist()))
+
+
+def key_of(name: str, column: Sequence[Any]) -> Key:
+    """A setting's levels: its values in order, or bins where a number has very many."""
+    kinds = {type(v) for v in column}
+    if kinds <= {int, float} and kinds:
+        distinct = sorted({float(v) for v in column})
+        if len(distinct) > MOST_LEVELS:
+            return _binned(name, np.array(column, float))
+        places = {v: i for i, v in enumerate(distinct)}
+        codes = np.array([places[float(v)] for v in column], int)
+        labels = tuple(text(v) for v in distinct)
+        return Key(name=name, values=tuple(distinct), labels=labels, codes=codes, numeric=True)
+    first = {text(v): v for v in reversed(list(column))}
+    rank = {text(v): i for i, v in reversed(list(enumerate(column)))}
+    order = sorted(first, key=lambda label: (_number(first[label]), rank[label]))
+    places_ = {label: i for i, label in enumerate(order)}
+    codes = np.array([places_[text(v)] for v in column], int)
+    values = tuple(first[label] for label in order)
+    return Key(name=name, values=values, labels=tuple(order), codes=codes, numeric=False)
+
+
+def _number(value: Any) -> float:
+    return float(value) if isinstance(value, (int, float)) else -math.inf
+
+
+def _binned(name: str, values: Floats) -> Key:
+    edges = np.unique(np.quantile(values, np.linspace(0, 1, BINS + 1)))
+    codes = np.clip(np.searchsorted(edges, values, side="right") - 1, 0, len(edges) - 2)
+    labels = tuple(f"{a:.2g}–{b:.2g}" for a, b in pairwise(edges))
+    middle = tuple(float(np.median(values[codes == i])) for i in range(len(labels)))
+    return Key(name=name, values=middle, labels=labels, codes=codes, numeric=True, binned=True)
+
+
+def spread(values: Any) -> float:
+    """Standard deviation over runs; nan for fewer than two."""
+    known = np.asarray(values, float)
+    return float(known.std(ddof=1)) if len(known) > 1 else math.nan
+
+
+def explained(values: Floats, codes: Codes) -> float:
+    """Share of the variance between groups, corrected for their number (epsilon squared), >= 0."""
+    n, k = len(values), len(set(codes.tolist()))
+    total = float(((values - values.mean()) ** 2).sum()) if n else 0.0
+    if n <= k or k < 2 or total < 1e-18:
+        return 0.0
+    means = np.bincount(codes, weights=values) / np.maximum(np.bincount(codes), 1)
+    within = float(((values - means[codes]) ** 2).sum())
+    return max(0.0, 1.0 - within / total * (n - 1) / (n - k))
+
+
+def config_of(row: Mapping[Any, Any]) -> RunConfig:
+    """The settings in a row of a table as a RunConfig; ConfigError where they do not fit."""
+    flat = {}
+    for key in field_rules():
+        if key in row:
+            value = row[key]
+            whole = isinstance(value, float) and value.is_integer()
+            flat[key] = int(value) if whole and _is_whole(key) else value
+    return run_config(nest(flat))
+
+
+def _is_whole(key: str) -> bool:
+    return key.endswith(("seed", "_every", "early_stopping", "words", "steps", "size", "n_embd"))

@@ -1,0 +1,323 @@
+"""What a sweep says, in sentences computed from its table; `code` and **strong** as in Markdown.
+
+Every number in a sentence is a mean over the runs it names. Differences are taken between runs
+that agree in everything else (seed and batches too), with a 95 % interval of Student's t.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from scipy import stats
+
+from harness.analysis.effects import Floats, Key, Swept
+from harness.analysis.selection import text
+from harness.components.registry import BINARY_SOURCES
+from harness.render.figures.style import number
+from harness.theory.advice import GOOD, WRONG, Z_LIMIT
+
+CALIBRATED = "nll_calibrated/val"
+COUNTED = {"floor/unigram_val": "symbols", "floor/bigram_val": "pairs",
+           "floor/context_val": "contexts"}  # fmt: skip
+VERDICTS = ("underfit", "fit", "overfit", "diverged")
+
+
+def headline(swept: Swept, floors: Mapping[str, float]) -> list[str]:
+    """The findings in order of interest; at least one sentence for any table."""
+    if not len(swept.runs):
+        ended = f"; {len(swept.failed)} failed or were stopped" if len(swept.failed) else ""
+        return [f"No run of this sweep has finished{ended}."]
+    parts = [
+        *best(swept, floors), *start(swept), *overfitting(swept), *strength(swept),
+        *influence(swept), *diverged(swept),
+    ]  # fmt: skip
+    return parts or ["The runs carry no metric that this report knows."]
+
+
+def size(swept: Swept) -> str:
+    """How many runs, configurations and seeds there are, and what failed."""
+    n, configs = len(swept.runs), swept.runs["config"].nunique()
+    words = _count(n, "run")
+    if configs < n:
+        even = n == configs * swept.replicates
+        words += f": {_count(configs, 'configuration')} × " + (
+            f"{swept.replicates} seeds" if even else f"up to {swept.replicates} seeds"
+        )
+    if len(swept.failed):
+        words += f"; {len(swept.failed)} more failed or were stopped"
+    return words
+
+
+def best(swept: Swept, floors: Mapping[str, float]) -> list[str]:
+    """The best configuration, how far ahead it is, and what counting alone attains."""
+    ranked = swept.ranked
+    if swept.metric is None or not len(ranked) or ranked.loc[0, "diverged"]:
+        return []
+    top = ranked.iloc[0]
+    unit = _unit(swept)
+    value = f"**{top['mean']:.4f}"
+    if top["n"] > 1:
+        value += f" ± {top['sd']:.4f}** {unit} (mean and sd of {top['n']} seeds)"
+    else:
+        value += f"** {unit} (one run)"
+    same = [row for _, row in ranked.iloc[1:].iterrows() if abs(row["mean"] - top["mean"]) < 1e-9]
+    words = f"Lowest `{swept.metric}`: {value}"
+    chosen = settings_words(swept, top["at"][0])
+    words += f" with {chosen}" if chosen else ""
+    if same:
+        twin = settings_words(swept, same[0]["at"][0], unlike=top["at"][0])
+        words += f"; equal to the last digit: {twin}"
+        words += f" and {len(same) - 1} more" if len(same) > 1 else ""
+    out = [words + "."]
+    counted = {words: floors[name] for name, words in COUNTED.items() if name in floors}
+    if counted and "nll" in swept.metric:
+        what = min(counted, key=counted.__getitem__)
+        ahead = counted[what] - top["mean"]
+        side = "below" if ahead > 0 else "above"
+        out.append(
+            f"That is {abs(ahead):.3f} {side} what counting {what} attains on validation "
+            f"({counted[what]:.3f}), the best that counting does there."
+        )
+    out += _fair(swept, top)
+    rival = next((row for _, row in ranked.iloc[1 + len(same) :].iterrows()), None)
+    if rival is not None and not rival["diverged"]:
+        out.append(_lead(swept, top, rival))
+    return out
+
+
+def _lead(swept: Swept, top: Any, rival: Any) -> str:
+    """How the runner-up compares, paired by seed where both have the same seeds."""
+    name = settings_words(swept, rival["at"][0], unlike=top["at"][0])
+    behind = rival["mean"] - top["mean"]
+    words = f"The runner-up ({name}) is {behind:.4f} behind"
+    differences = _paired(swept, top["at"], rival["at"])
+    if len(differences) < 2:
+        return words + "; with one seed each, nobody can say whether that is chance."
+    low, high = interval(differences)
+    verdict = "more than seeds explain" if low > 0 or high < 0 else "within the noise of seeds"
+    return f"{words}: {verdict} (95 % interval of the paired difference {low:.4f} to {high:.4f})."
+
+
+def _paired(swept: Swept, left: Any, right: Any) -> Floats:
+    from harness.analysis.table import SEEDS
+
+    seeds = [s for s in SEEDS if s in swept.table.varying]
+    runs, metric = swept.runs, str(swept.metric)
+
+    def by_seed(at: Any) -> dict[tuple[str, ...], float]:
+        return {tuple(repr(runs.at[i, s]) for s in seeds): float(runs.at[i, metric]) for i in at}
+
+    a, b = by_seed(left), by_seed(right)
+    return np.array([b[s] - a[s] for s in a if s in b and math.isfinite(b[s] - a[s])])
+
+
+def interval(values: Sequence[float] | Floats) -> tuple[float, float]:
+    """95 % interval of the mean by Student's t; (nan, nan) for fewer than two values."""
+    n = len(values)
+    if n < 2:
+        return math.nan, math.nan
+    half = float(stats.t.ppf(0.975, n - 1)) * float(np.std(values, ddof=1)) / math.sqrt(n)
+    return float(np.mean(values)) - half, float(np.mean(values)) + half
+
+
+def start(swept: Swept) -> list[str]:
+    """Whether the first loss is what the settings promise, and where the start is bad."""
+    out = []
+    z = swept.known("init/loss_z")
+    if len(z):
+        inside = int((z.abs() <= Z_LIMIT).sum())
+        every = "All" if inside == len(z) else f"{inside} of"
+        out.append(
+            f"{every} {_count(len(z), 'initial loss', 'initial losses')} "
+            f"{'is' if len(z) == 1 else 'are'} what the settings promise "
+            f"(at most {Z_LIMIT:g} standard deviations away)."
+        )
+    ratio = start_ratio(swept)
+    wrong = ratio[ratio > WRONG]
+    if len(wrong):
+        shared = common(swept, wrong.index)
+        out.append(
+            f"{_count(len(wrong), 'run')} of {len(ratio)} start confident and wrong, at "
+            f"{_range(wrong.min(), wrong.max())} times the loss of equal logits{_all_with(shared)}."
+        )
+    elif len(ratio) and ratio.max() <= GOOD:
+        out.append(
+            f"Every start is good: at most {ratio.max():.2f} times the loss of equal logits."
+        )
+    key = _start_key(swept, ratio)
+    if key is not None and swept.metric:
+        told = swept.best_of(key.name)
+        if len(told) > 1:
+            values = ", ".join(f"{label}: {value:.3f}" for label, value in told.items())
+            spread = max(told.values()) - min(told.values())
+            out.append(
+                f"The best configuration at each `{key.name}` reaches {values} (`{swept.metric}`): "
+                f"the start's scale moves the end by {spread:.3f} at most."
+            )
+    return out
+
+
+def start_ratio(swept: Swept) -> Any:
+    """Measured initial loss over the loss of equal logits, of the runs that have both."""
+    measured, uniform = swept.known("init/loss_measured"), swept.known("init/loss_uniform")
+    ratio = measured / uniform[uniform > 0]
+    return ratio.dropna()
+
+
+def _start_key(swept: Swept, ratio: Any) -> Key | None:
+    if not len(ratio):
+        return None
+    scales = [
+        k for k in swept.keys.values() if k.name in ("init.weight_scale", "init.output_scale")
+    ]
+    return next((k for k in scales if not k.binned), None)
+
+
+def overfitting(swept: Swept) -> list[str]:
+    """Verdicts counted, and the widest gap."""
+    counts = verdict_counts(swept)
+    told = ", ".join(f"{n} {verdict}" for verdict, n in counts.items() if n)
+    out = [f"Verdicts: {told}."] if told else []
+    gap = swept.known("gap/nll")
+    if len(gap):
+        at = int(gap.idxmax())
+        where = settings_words(swept, at)
+        out.append(
+            f"The gap between validation and training ends at {number(float(gap.median()))} "
+            f"{_unit(swept)} (median); the widest, {number(float(gap.max()))}"
+            + (f", belongs to {where}." if where else ".")
+        )
+    return out
+
+
+def verdict_counts(swept: Swept) -> dict[str, int]:
+    """Runs by verdict, in the order underfit, fit, overfit, diverged."""
+    found = swept.runs["verdict"].value_counts()
+    return {v: int(found.get(v, 0)) for v in VERDICTS}
+
+
+def strength(swept: Swept) -> list[str]:
+    """What the strongest helpful regularization does against the weakest, all else equal."""
+    key = swept.keys.get("reg.strength")
+    if key is None or key.binned or swept.metric is None:
+        return []
+    rows = []
+    for level in range(1, len(key.labels)):
+        change = swept.matched(key.name, 0, level, swept.metric)
+        if len(change):
+            rows.append((float(change["change"].mean()), level, change))
+    if not rows:
+        return []
+    mean, level, pairs = min(rows, key=lambda row: row[0])
+    # runs of one seed share weights and batches: the seed is the unit, as in `compare`
+    low, high = interval(pairs.groupby("seed")["change"].mean().to_numpy())
+    cells = pairs.groupby("rest")["change"].mean()
+    gap = swept.matched(key.name, 0, level, "gap/nll")["change"]
+    sure = "" if low > 0 or high < 0 or math.isnan(low) else ", which may be chance"
+    words = (
+        f"Against `{key.name}={key.labels[0]}`, `{key.labels[level]}` changes `{swept.metric}` by "
+        f"**{mean:+.3f}** on average over {_count(len(pairs), 'pair')} of runs alike in all else"
+    )
+    if not math.isnan(low):
+        words += f" (95 % interval over seeds {low:+.3f} to {high:+.3f}{sure})"
+    if len(cells) > 1:
+        words += (
+            f", by {cells.min():+.3f} to {cells.max():+.3f} from one choice of the rest to another"
+        )
+    if len(gap):
+        words += f" and the final gap by {gap.mean():+.3f}"
+    return [words + "."]
+
+
+def influence(swept: Swept) -> list[str]:
+    """Which settings matter most."""
+    shares = [(name, share) for name, share in swept.influence.items() if share >= 0.005][:4]
+    if not shares:
+        return []
+    told = ", ".join(f"`{name}` {share:.0%}" for name, share in shares)
+    words = "between runs that each setting explains alone"
+    return [f"Share of the variance of `{swept.metric}` {words}: {told}."]
+
+
+def diverged(swept: Swept) -> list[str]:
+    """How many runs diverged, and what they share."""
+    bad = swept.runs.index[swept.runs["verdict"] == "diverged"]
+    if not len(bad):
+        return []
+    every = "All" if len(bad) == len(swept.runs) else f"{len(bad)} of"
+    return [f"{every} {_count(len(swept.runs), 'run')} diverged{_all_with(common(swept, bad))}."]
+
+
+def common(swept: Swept, at: Any) -> str:
+    """The level that all these runs share of a setting that others differ in; "" where none."""
+    places = np.asarray(at, int)
+    if len(places) == len(swept.runs):
+        return ""
+    found = []
+    for key in swept.keys.values():
+        levels = set(key.codes[places].tolist())
+        if len(levels) == 1 and len(places) > 1:
+            found.append(f"`{key.name}={key.labels[levels.pop()]}`")
+    return " and ".join(found[:3])
+
+
+def _fair(swept: Swept, top: Any) -> list[str]:
+    """Who wins by the calibrated yardstick, where losses differ and it is somebody else."""
+    fair = swept.ranked_by(CALIBRATED)
+    if "loss.name" not in swept.keys or not len(fair) or fair.loc[0, "diverged"]:
+        return []
+    first = fair.iloc[0]
+    mine = fair.loc[fair["config"] == top["config"], "mean"]
+    if len(mine) and float(mine.iloc[0]) <= first["mean"] + 1e-9:
+        return []
+    told = f", where the one above has {float(mine.iloc[0]):.4f}" if len(mine) else ""
+    words = (
+        f"By `{CALIBRATED}`, fair to losses whose outputs are no log-probabilities but of the last "
+        f"step alone, the lowest is {first['mean']:.4f} with "
+        f"{settings_words(swept, first['at'][0])}{told}."
+    )
+    return [words]
+
+
+def settings_words(swept: Swept, at: int, *, unlike: int | None = None, short: bool = False) -> str:
+    """One run's varying settings, as `key=value` words; those that differ from another run's.
+
+    short: keys by their last part, where no other varying key ends alike.
+    """
+    mine = swept.settings_of(at)
+    if unlike is not None:
+        other = swept.settings_of(unlike)
+        mine = {k: v for k, v in mine.items() if repr(other[k]) != repr(v)}
+    last = [key.short for key in swept.keys.values()]
+
+    def label(name: str) -> str:
+        brief = swept.keys[name].short
+        return brief if short and last.count(brief) == 1 else name
+
+    shown = [f"`{label(name)}={text(value)}`" for name, value in mine.items()]
+    if len(shown) > 8:
+        shown = [*shown[:8], f"{len(shown) - 8} more settings"]
+    return " ".join(shown)
+
+
+def _all_with(shared: str) -> str:
+    return f", all with {shared}" if shared else ""
+
+
+def _range(low: float, high: float) -> str:
+    a, b = number(low, 2), number(high, 2)
+    return a if a == b else f"{a} to {b}"
+
+
+def _count(n: int, one: str, many: str = "") -> str:
+    return f"{n:,} {one if n == 1 else many or one + 's'}"
+
+
+def _unit(swept: Swept) -> str:
+    if swept.metric == "loss/val":
+        return "in its own units"
+    names = set(swept.runs["data.name"]) if "data.name" in swept.runs else set()
+    return "nats/example" if names and names <= set(BINARY_SOURCES) else "nats/char"

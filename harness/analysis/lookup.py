@@ -1,0 +1,152 @@
+"""One finished run by any of its names: from the ledger, else from MLflow and nothing else."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from harness.config.run import run_config
+from harness.errors import ConfigError, shown
+from harness.records.ledger import Ledger
+from harness.records.record import RunRecord
+from harness.records.recordfiles import WEIGHTS
+from harness.records.saved import read_config
+from harness.records.verdicts import VERDICTS
+
+if TYPE_CHECKING:
+    import os
+
+    from harness.records.modules import TrainedNet
+    from harness.tracking.reader import MlflowReader
+
+LEDGER = "runs"
+MLFLOW_DIGITS = 32  # of an MLflow run id; a run_id has 16
+
+
+def load_run(
+    run: str | os.PathLike[str], *, ledger: Ledger | str | os.PathLike[str] | None = None,
+    uri: str | None = None,
+) -> TrainedNet:  # fmt: skip
+    """The trained network of a run, a torch.nn.Module in evaluation mode.
+
+        net = load_run("7c5ead9f")
+        p_BV = net(net.encode(["", "em"])).softmax(-1)      # net.symbols names the columns
+
+    Contexts (B, T) int64 in, logits (B, V) out (see modules.TrainedNet). Errors as `find_record`,
+    and HarnessError where the run's weights were not kept.
+    """
+    from harness.records.modules import module_of
+
+    record = find_record(run, ledger=ledger, uri=uri)
+    return module_of(record.config, record.weights, record.symbols)
+
+
+def find_record(
+    run: str | os.PathLike[str], *, ledger: Ledger | str | os.PathLike[str] | None = None,
+    uri: str | None = None,
+) -> RunRecord:  # fmt: skip
+    """The record of a run_id, of the start of one, of an MLflow run id or of a saved config.
+
+    ledger: an object or its folder, null ./runs; uri: as tracking.uri, asked where the ledger has
+    no such run. From MLflow alone a record has settings, numbers, weights (where kept) and
+    symbols, but no curves. ConfigError where no run answers to the name, or several do.
+    """
+    home = ledger if isinstance(ledger, Ledger) else Ledger(ledger or LEDGER)
+    name = _of_config(Path(run)) if str(run).endswith((".yaml", ".yml")) else str(run)
+    known = [one for one in home.run_ids() if name and one.startswith(name)]
+    if known:
+        record = home.read(home.find_run(name))
+        if record is not None:
+            return record
+    return _from_mlflow(name, home, uri)
+
+
+def _of_config(path: Path) -> str:
+    """The run_id that a saved config has, with the data and device it names, else those here."""
+    import yaml
+
+    from harness.data.dataset import source_checksum
+    from harness.engine.training import device_of
+
+    try:
+        plain = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise ConfigError(f"RUN is {shown(str(path))}, which cannot be read: {error}") from error
+    config = read_config(plain or {}, str(path))
+    return config.run_id(source_checksum(config.data), device_of(config))
+
+
+def _from_mlflow(name: str, home: Ledger, uri: str | None) -> RunRecord:
+    reader, found = in_mlflow(name, home, uri)
+    run_id = found[0].data.tags["harness.run_id"]
+    # an MLflow run id of a run that stands in the ledger, with its curves
+    record = home.read(run_id) if home.has(run_id) else None
+    if record is not None:
+        return record
+    # one run may stand under several sweeps, and only where it was the best has it its weights
+    parts = ((one, reader.artifact(one, WEIGHTS)) for one in found)
+    best = next((pair for pair in parts if pair[1] is not None), (found[0], None))
+    return _record_of(*best)
+
+
+def in_mlflow(name: str, home: Ledger, uri: str | None) -> tuple[MlflowReader, list[Any]]:
+    """The store, and in it the finished entries of the one run that a name means, newest first.
+
+    name: the start of a run_id, or an MLflow run id; home: the ledger that lacks it. ConfigError
+    where no run answers to the name, several do, or none of its entries is finished.
+    """
+    from harness.tracking.reader import MlflowReader
+    from harness.tracking.store import redacted
+
+    try:
+        reader = MlflowReader(uri)
+    except ConfigError as missing:
+        raise ConfigError(_unknown(name, home, f"and {missing}")) from None
+    found = [one for one in reader.runs_named(name) if "harness.run_id" in one.data.tags]
+    ids = sorted({one.data.tags["harness.run_id"] for one in found})
+    if not ids:
+        raise ConfigError(
+            _unknown(name, home, f"nor does MLflow at {redacted(reader.uri)} know one.")
+            + " RUN is a run id of one of these, or a saved config.yaml (see `harness list`)."
+        )
+    if len(ids) > 1:
+        raise ConfigError(
+            f"run {shown(name)} is not unique: {', '.join(ids[:5])}; give more digits."
+        )
+    whole = [one for one in found if "harness.verdict" in one.data.tags]
+    if not whole:
+        raise ConfigError(
+            f"run {ids[0]} is {found[0].info.status} in MLflow: it has no final numbers; "
+            "`harness sync`, or train it to its end."
+        )
+    return reader, whole
+
+
+def _unknown(name: str, home: Ledger, rest: str) -> str:
+    shape = "" if len(name) <= MLFLOW_DIGITS else " (ids have 16 or 32 digits)"
+    where = f"in {home.root}" if home.root.is_dir() else "here"
+    return f"no run {where} is called {shown(name)}{shape}, {rest}"
+
+
+def _record_of(run: Any, content: bytes | None) -> RunRecord:
+    """A record out of one MLflow run and its weights file; without curves."""
+    from harness.config.run import nest
+    from harness.tracking import portable
+    from harness.tracking.reader import setting
+
+    weights, note = portable.unpack(content) if content else ({}, {})
+    tags = run.data.tags
+    plain = note.get("config") or nest({k: setting(v) for k, v in run.data.params.items()})
+    verdict = tags["harness.verdict"]
+    told = ("version", "data_sha256", "numerics", "torch", "platform", "device")
+    return RunRecord(
+        config=run_config(plain),
+        run_id=tags["harness.run_id"],
+        config_id=tags.get("harness.config_id", ""),
+        series={},
+        summary=dict(run.data.metrics),
+        verdict=verdict if verdict in VERDICTS else "fit",
+        weights=weights,
+        symbols=tuple(note.get("symbols", ())),
+        provenance={k: tags[f"harness.{k}"] for k in told if f"harness.{k}" in tags},
+    )

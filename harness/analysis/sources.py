@@ -1,0 +1,217 @@
+"""Where sweeps are found: a ledger first, where one is at hand, and any MLflow store."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from harness.analysis.table import (
+    SweepTable,
+    long_curves,
+    make_table,
+    read_curves_parquet,
+    read_runs_parquet,
+)  # fmt: skip
+from harness.errors import ConfigError, nearest, shown
+from harness.records.durable import digest
+from harness.records.ledger import Ledger
+from harness.records.record import read_curves
+from harness.records.recordfiles import CURVES
+from harness.tracking.store import redacted
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from harness.records.manifests import SweepManifest
+    from harness.tracking.reader import MlflowReader
+
+OF_ONE_RUN = ("started", "seconds", "start", "calibration")  # provenance that no two runs share
+STEP_SERIES = ("loss/train", "loss/val", "nll/train", "nll/val", "penalty")
+ENVIRONMENT = ("version", "numerics", "torch", "platform", "device")  # tags harness.<name>
+
+
+def find_sweeps(
+    selectors: Sequence[str], *, uri: str | None = None,
+    ledger: Ledger | str | os.PathLike[str] | None = None,
+) -> list[SweepTable]:  # fmt: skip
+    """One table a sweep, in the order asked for; ConfigError for what is in neither place."""
+    shelf = Ledger(ledger) if isinstance(ledger, (str, os.PathLike)) else ledger
+    own = shelf.sweeps() if shelf is not None else []
+    tables: dict[str, SweepTable] = {}
+    store: MlflowReader | None = None
+    for selector in selectors:
+        found = _among(selector, [sweep.sweep_id for sweep in own])
+        if found and shelf is not None:
+            for sweep in own:
+                if sweep.sweep_id in found and sweep.sweep_id not in tables:
+                    tables[sweep.sweep_id] = ledger_table(shelf, sweep)
+            continue
+        if store is None:
+            store = _store(uri, selector, shelf, [sweep.sweep_id for sweep in own])
+        for parent in _parents(store, selector, [sweep.sweep_id for sweep in own]):
+            tables.setdefault(parent.data.tags["harness.sweep_id"], mlflow_table(store, parent))
+    return list(tables.values())
+
+
+def _store(
+    uri: str | None, selector: str, shelf: Ledger | None, own: Sequence[str]
+) -> MlflowReader:
+    from harness.tracking.reader import MlflowReader
+
+    try:
+        return MlflowReader(uri)
+    except ConfigError as error:
+        if shelf is None:
+            raise
+        if own:
+            raise _unknown(selector, own) from error
+        raise ConfigError(f"there is no sweep in {shelf.root}, and {error}") from error
+
+
+def _among(selector: str, ids: Sequence[str]) -> list[str]:
+    """Sweep ids that a selector names, of those listed newest first."""
+    if selector == "newest":
+        return list(ids[:1])
+    if selector == "all":
+        return list(ids)
+    found = [one for one in ids if selector and one.startswith(selector)]
+    if len(found) > 1 and selector not in found:
+        raise ConfigError(f"sweep {shown(selector)} is not unique: {', '.join(found[:5])}.")
+    return found
+
+
+def _parents(store: MlflowReader, selector: str, own: Sequence[str]) -> list[Any]:
+    every = store.parents()
+    by_id = {run.data.tags["harness.sweep_id"]: run for run in reversed(every)}
+    ids = [run.data.tags["harness.sweep_id"] for run in every]
+    found = [by_id[one] for one in _among(selector, list(dict.fromkeys(ids)))]
+    if not found:
+        found = [run for run in every if run.info.run_id == selector]
+    if not found:
+        homes = [i for i, name in store.experiments.items() if name == selector]
+        found = [run for run in every if run.info.experiment_id in homes]
+    if not found:
+        if selector in ("newest", "all"):
+            raise ConfigError(
+                f"there is no sweep at {redacted(store.uri)}; start one with `harness sweep`."
+            )
+        raise _unknown(selector, [*own, *ids, *store.experiments.values()])
+    return found
+
+
+def _unknown(selector: str, known: Sequence[str]) -> ConfigError:
+    names = list(dict.fromkeys(known))
+    few = ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")
+    return ConfigError(
+        f"there is no sweep {shown(selector)}; allowed: newest, all, the first digits of a sweep's "
+        f"id, or an experiment's name; known: {few or 'none'} (see `harness list`)."
+        f"{nearest(selector, names)}"
+    )
+
+
+def ledger_table(ledger: Ledger, sweep: SweepManifest) -> SweepTable:
+    """A sweep as the ledger holds it."""
+    rows = ledger.table(sweep.sweep_id)
+    first = next((row["run_id"] for row in rows if row["status"] == "FINISHED"), None)
+    plain = ledger.read_plain(first) if first else None
+    known = plain["provenance"] if plain else {}
+    settings = [
+        f"{group}.{key}" if isinstance(inner, dict) else group
+        for group, inner in next(iter(sweep.configs.values()), {}).items()
+        for key in (inner if isinstance(inner, dict) else [""])
+    ]
+    meta = {
+        "sweep_id": sweep.sweep_id, "name": f"sweep {sweep.sweep_id[:8]}",
+        "created": sweep.created_ms / 1000, "overrides": tuple(sweep.overrides),
+        "experiment": sweep.tracking.get("experiment"), "source": "ledger",
+        "runs": len(sweep.run_ids), "data": {"sha256": known.get("data_sha256")},
+        "environment": {k: v for k, v in known.items() if k not in OF_ONE_RUN},
+    }  # fmt: skip
+
+    def curves() -> pd.DataFrame:
+        parts = {}
+        for row in rows:
+            if row["config_id"]:
+                series = _ledger_curves(ledger, row["run_id"])
+                parts[row["run_id"]] = {n: series[n] for n in STEP_SERIES if n in series}
+        return long_curves(parts)
+
+    return make_table(rows, settings, meta, curves)
+
+
+def _ledger_curves(ledger: Ledger, run_id: str) -> Mapping[str, Any]:
+    """One run's curves, verified, without touching its weights: a tenth of reading all of it."""
+    content = ledger.path(run_id, CURVES).read_bytes()
+    if digest(content) == ledger.checksums(run_id).get(CURVES):
+        return read_curves(content)
+    record = ledger.read(run_id, weights=False)  # says what is wrong, and sets it aside
+    return record.series if record is not None else {}
+
+
+def mlflow_table(store: MlflowReader, parent: Any) -> SweepTable:
+    """A sweep as MLflow and its artifacts show it."""
+    from harness.tracking.reader import child_row, setting
+
+    tags = parent.data.tags
+    content = None if parent.info.status == "RUNNING" else store.artifact(parent, "runs.parquet")
+    meta: dict[str, Any] = {
+        "sweep_id": tags["harness.sweep_id"], "name": parent.info.run_name,
+        "created": parent.info.start_time / 1000, "overrides": _overrides(store, parent),
+        "experiment": store.experiments.get(parent.info.experiment_id),
+        "source": redacted(store.uri),
+        "mlflow_run_id": parent.info.run_id, "environment": {}, "data": {},
+    }  # fmt: skip
+    if floors := {k: v for k, v in parent.data.metrics.items() if k.startswith("floor/")}:
+        meta["floors"] = floors
+    rows: pd.DataFrame | list[dict[str, Any]]
+    some: list[Any] = []  # one finished child: its tags say what the data and the machine were
+    if content is not None:
+        rows, settings = read_runs_parquet(content)
+        meta["runs"] = len(rows)
+        if "mlflow_run_id" in rows and len(rows):
+            ids = rows.loc[rows["status"] == "FINISHED", "mlflow_run_id"].dropna().tolist()
+            here = [parent.info.experiment_id]
+            some = store.search(f"attributes.run_id = '{ids[0]}'", experiments=here) if ids else []
+    else:
+        children = store.children(parent)
+        rows = [child_row(run) for run in children]
+        settings = list(dict.fromkeys(key for run in children for key in run.data.params))
+        meta["runs"] = len(children)
+        some = [run for run in children if run.info.status == "FINISHED"]
+    for run in some[:1]:
+        own = run.data.tags
+        meta["data"] = {"sha256": own.get("harness.data_sha256")}
+        meta["environment"] = {
+            key: setting(own[f"harness.{key}"]) for key in ENVIRONMENT if f"harness.{key}" in own
+        }
+    if "mlflow.source.git.commit" in tags:
+        meta["environment"]["git_commit"] = tags["mlflow.source.git.commit"]
+        meta["environment"]["git_dirty"] = tags.get("harness.git_dirty") == "true"
+    meta["environment"].setdefault("version", tags.get("harness.version"))
+
+    def curves() -> pd.DataFrame:
+        whole = store.artifact(parent, CURVES) if content is not None else None
+        return read_curves_parquet(whole) if whole is not None else _child_curves(store, parent)
+
+    return make_table(rows, settings, meta, curves)
+
+
+def _child_curves(store: MlflowReader, parent: Any) -> pd.DataFrame:
+    parts = {}
+    for run in store.children(parent):
+        content = store.artifact(run, CURVES)
+        if content is not None:
+            series = read_curves(content)
+            parts[run.data.tags["harness.run_id"]] = {
+                name: series[name] for name in STEP_SERIES if name in series
+            }
+    return long_curves(parts)
+
+
+def _overrides(store: MlflowReader, parent: Any) -> tuple[str, ...]:
+    """The overrides a sweep was started with, from the parent's overrides.yaml (one a line)."""
+    content = store.artifact(parent, "overrides.yaml")
+    lines = (content or b"").decode().splitlines()
+    return tuple(json.loads(line[2:]) for line in lines if line.startswith("- "))

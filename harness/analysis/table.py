@@ -1,0 +1,271 @@
+"""Sweeps as tables, for comparing and reporting: from a ledger, or from MLflow and nothing else.
+
+    table = read_sweep()                                  # the newest sweep
+    table = read_sweep(["1f3a", "experiment-name"], uri="http://server:5000")
+    table.runs, table.curves, table.settings, table.metrics, table.varying, table.meta
+
+A colleague who has the MLflow store alone sees what the owner of the ledger sees: a sweep's parent
+carries one table of all runs (runs.parquet) and one of their curves (curves.parquet). Where a
+sweep was cut off before it wrote them, its child runs are read one by one.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from harness.config.run import RunConfig
+from harness.errors import ConfigError, nearest, shown
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from harness.records.ledger import Ledger
+    from harness.records.record import RunRecord
+
+SEEDS = ("seed", "init.seed", "train.batch_seed", "data.split_seed")
+IDS = ("status", "name", "run_id", "config_id", "verdict", "sweep_id", "mlflow_run_id", "error")
+CURVE_COLUMNS = ("run_id", "name", "step", "value")
+
+
+@dataclass
+class SweepTable:
+    """All runs of one sweep, or of several.
+
+    runs: one row a run. Ids first (see IDS; status is FINISHED, FAILED, RUNNING or KILLED), then
+    `settings` (group.key, plain Python values, lists as tuples, None for null), then `metrics`
+    (floats, nan where a run has none) and "warnings" (how many).
+    meta: sweep_id, name, created (unix s), overrides, experiment, floors {name: nats}, data
+    {name, sha256, ...}, environment {version, git_commit, ...}, source ("ledger" or the address);
+    `sweeps` lists these for each sweep read; the top level is the first one's.
+    """
+
+    runs: pd.DataFrame
+    settings: tuple[str, ...]
+    metrics: tuple[str, ...]
+    meta: dict[str, Any]
+    load_curves: Callable[[], pd.DataFrame] = field(repr=False, default=lambda: _no_curves())
+
+    @cached_property
+    def curves(self) -> pd.DataFrame:
+        """Long table run_id, name, step, value; read on first use. At least loss/* and nll/*."""
+        return self.load_curves()
+
+    @cached_property
+    def varying(self) -> tuple[str, ...]:
+        """Settings that differ between the runs, in the order of the config, seeds too."""
+        return tuple(key for key in self.settings if _differs(self.runs[key]))
+
+    @property
+    def varying_settings(self) -> tuple[str, ...]:
+        """`varying` without the seeds: what tells one configuration from another."""
+        return tuple(key for key in self.varying if key not in SEEDS)
+
+
+def read_sweep(
+    selector: str | Sequence[str] = "newest", *, uri: str | None = None,
+    ledger: Ledger | str | os.PathLike[str] | None = None,
+) -> SweepTable:  # fmt: skip
+    """One sweep, or several together, as a table; ConfigError where there is none such.
+
+    selector: "newest", "all", a sweep id or its first digits, the MLflow id of a sweep's parent,
+    or the name of an experiment (all its sweeps); or several of these. With `ledger` (an object or
+    its folder) sweeps are looked for there first, then in MLflow at `uri`, as tracking.uri.
+    """
+    from harness.analysis.sources import find_sweeps
+
+    wanted = [selector] if isinstance(selector, str) else list(selector)
+    tables = find_sweeps(wanted or ["newest"], uri=uri, ledger=ledger)
+    return tables[0] if len(tables) == 1 else join(tables)
+
+
+def table_of(records: Iterable[RunRecord]) -> SweepTable:
+    """Records in memory, such as `harness.train` returns, as a table."""
+    from harness.records.record import table_row
+
+    records = list(records)
+    rows, names = [], []
+    for record in records:
+        plain = record.to_plain()
+        rows.append({"status": "FINISHED", "name": record.run_id, **table_row(plain)})
+        names += [n for n in record.config.flat() if n not in names]
+
+    def curves() -> pd.DataFrame:
+        return long_curves({r.run_id: r.series for r in records})
+
+    first = records[0].provenance if records else {}
+    meta = {
+        "sweep_id": None, "name": "", "created": first.get("started"), "overrides": (),
+        "experiment": None, "source": "memory", "data": {"sha256": first.get("data_sha256")},
+        "environment": {k: v for k, v in first.items() if k not in ("started", "seconds")},
+    }  # fmt: skip
+    return make_table(rows, names, meta, curves)
+
+
+def make_table(
+    rows: Sequence[Mapping[str, Any]] | pd.DataFrame, settings: Sequence[str],
+    meta: Mapping[str, Any], curves: Callable[[], pd.DataFrame],
+) -> SweepTable:  # fmt: skip
+    """Bring rows into the form that SweepTable promises, and fill in the floors.
+
+    An empty sweep (nothing finished yet) has no metrics; ConfigError on rows without a run_id.
+    """
+    import pandas as pd
+
+    frame = rows if isinstance(rows, pd.DataFrame) else pd.DataFrame(list(rows))
+    frame = frame.reset_index(drop=True)
+    if "run_id" not in frame and len(frame):
+        raise ConfigError("the table of runs has no run_id; it was not written by harness.")
+    data: dict[str, Any] = {}
+    for key in IDS:
+        data[key] = _objects(frame[key]) if key in frame else [None] * len(frame)
+    data["sweep_id"] = [meta.get("sweep_id")] * len(frame)
+    order = {key: place for place, key in enumerate(RunConfig().flat())}
+    known = sorted((k for k in settings if k in frame), key=lambda k: order.get(k, len(order)))
+    data |= {key: _objects(frame[key]) for key in known}
+    metrics = []
+    for key in frame.columns:
+        if key in IDS or key in known:
+            continue
+        column = pd.to_numeric(frame[key], errors="coerce")
+        data[key] = column.astype(float).to_numpy()
+        if key != "warnings" and column.notna().any():
+            metrics.append(str(key))
+    metrics.sort()
+    runs = pd.DataFrame({k: _column(v) for k, v in data.items()})
+    full: dict[str, Any] = {"floors": _floors(runs, metrics), **meta}
+    for key in ("data.name", "data.path", "data.fraction", "data.block_size"):
+        values = {*_objects(runs[key])} if key in runs else set()
+        if len(values) == 1:
+            full["data"] = {key[5:]: values.pop(), **full.get("data", {})}
+    full.setdefault("sweeps", [{k: v for k, v in full.items() if k != "sweeps"}])
+    return SweepTable(runs, tuple(known), tuple(metrics), full, curves)
+
+
+def join(tables: Sequence[SweepTable]) -> SweepTable:
+    """Several sweeps as one table; a run that stands in two of them is kept once."""
+    import pandas as pd
+
+    settings = list(dict.fromkeys(key for table in tables for key in table.settings))
+    rows: list[dict[str, Any]] = []
+    for table in tables:
+        rows += [{str(k): v for k, v in r.items()} for r in table.runs.to_dict("records")]
+    homes = [row["sweep_id"] for row in rows]
+    keep = ~pd.Series([row["run_id"] for row in rows], dtype=object).duplicated().to_numpy()
+    meta = dict(tables[0].meta)
+    meta["sweeps"] = [one for table in tables for one in table.meta["sweeps"]]
+    meta["name"] = " + ".join(str(table.meta.get("name", "")) for table in tables)
+    meta.pop("floors", None)
+    meta.pop("data", None)
+
+    def curves() -> pd.DataFrame:
+        every = pd.concat([table.curves for table in tables], ignore_index=True)
+        return every.drop_duplicates(["run_id", "name", "step"], ignore_index=True)
+
+    out = make_table([r for r, k in zip(rows, keep, strict=True) if k], settings, meta, curves)
+    out.runs["sweep_id"] = [h for h, k in zip(homes, keep, strict=True) if k]
+    return out
+
+
+def long_curves(parts: Mapping[str, Mapping[str, Any]]) -> pd.DataFrame:
+    """run_id -> name -> (steps, values) as one long table."""
+    import numpy as np
+    import pandas as pd
+
+    ids, names, steps, values = [], [], [], []
+    for run_id, series in parts.items():
+        for name, (at, value) in series.items():
+            ids.append(np.full(len(at), run_id, dtype=object))
+            names.append(np.full(len(at), name, dtype=object))
+            steps.append(np.asarray(at, dtype=np.int64))
+            values.append(np.asarray(value, dtype=np.float64))
+    if not ids:
+        return _no_curves()
+    columns = (np.concatenate(part) for part in (ids, names, steps, values))
+    return pd.DataFrame(dict(zip(CURVE_COLUMNS, columns, strict=True)))
+
+
+def read_runs_parquet(content: bytes) -> tuple[pd.DataFrame, list[str]]:
+    """(rows, names of the settings) of a parent's runs.parquet."""
+    import pyarrow.parquet as pq
+
+    table = pq.read_table(io.BytesIO(content))
+    note = {k.decode(): v.decode() for k, v in (table.schema.metadata or {}).items()}
+    frame = table.to_pandas()
+    for key in json.loads(note.get("harness.json", "[]")):
+        frame[key] = [None if v is None else json.loads(v) for v in _objects(frame[key])]
+    settings = json.loads(note.get("harness.config.settings", "[]"))
+    return frame, settings
+
+
+def read_curves_parquet(content: bytes) -> pd.DataFrame:
+    """The long table in a parent's curves.parquet."""
+    import pyarrow.parquet as pq
+
+    frame: pd.DataFrame = pq.read_table(io.BytesIO(content)).to_pandas()
+    # categories would sort and group by their order in the file, unlike what a ledger gives
+    return frame[list(CURVE_COLUMNS)].astype({"run_id": "str", "name": "str"})
+
+
+def known_column(table: SweepTable, key: str) -> str:
+    """A setting, metric or id of the table by its name or its unique last part, else ConfigError.
+
+    "loss" stands for loss.name, "weight_scale" for init.weight_scale.
+    """
+    every = [*table.settings, *table.metrics, "verdict", "status", "run_id", "config_id"]
+    if key in every:
+        return key
+    if f"{key}.name" in every:
+        return f"{key}.name"
+    ends = [name for name in table.settings if name.rpartition(".")[2] == key]
+    if len(ends) == 1:
+        return ends[0]
+    hint = f" Did you mean {' or '.join(ends)}?" if ends else nearest(key, every)
+    varying = ", ".join(table.varying_settings[:6])
+    raise ConfigError(
+        f"{shown(key)} is no setting or metric of these runs; allowed: a setting (varying here: "
+        f"{varying or 'none'}) or a metric (`harness show RUN` lists them).{hint}"
+    )
+
+
+def _floors(runs: pd.DataFrame, metrics: Iterable[str]) -> dict[str, float]:
+    """floor/* that all runs share; where data differ between runs, those that still agree."""
+    out = {}
+    for name in metrics:
+        if name.startswith("floor/"):
+            values = runs[name].dropna().unique()
+            if len(values) == 1:
+                out[name] = float(values[0])
+    return out
+
+
+def _objects(column: Any) -> list[Any]:
+    """A column's plain Python values: None for missing, tuples for lists."""
+    out = []
+    for value in column.tolist():
+        if isinstance(value, list):
+            value = tuple(value)
+        out.append(None if isinstance(value, float) and value != value else value)
+    return out
+
+
+def _column(values: Any) -> Any:
+    """Objects stay objects: pandas would turn None among numbers into nan."""
+    import pandas as pd
+
+    return pd.Series(values, dtype=object) if isinstance(values, list) else values
+
+
+def _differs(column: Any) -> bool:
+    return len({repr(value) for value in column.tolist()}) > 1
+
+
+def _no_curves() -> pd.DataFrame:
+    import pandas as pd
+
+    return pd.DataFrame({key: [] for key in CURVE_COLUMNS})

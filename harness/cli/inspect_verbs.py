@@ -1,0 +1,145 @@
+"""The bodies of `harness compare`, `list`, `show` and `diff`; each returns its exit code."""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+
+from harness.cli import inspecting
+from harness.errors import ConfigError, HarnessError
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+PLAIN_WIDTH = 120  # columns where stdout is no terminal and COLUMNS is not set
+
+
+def compare_verb(
+    sweeps: Sequence[str], by: Sequence[str], metrics: Sequence[str], where: Sequence[str],
+    baseline: Sequence[str], sort: str, all_rates: bool, as_json: bool, as_csv: bool, ledger: str,
+    uri: str | None,
+) -> int:  # fmt: skip
+    """See `harness compare --help`; remarks go to stderr where stdout is JSON or CSV."""
+    from harness.analysis.comparison import compare
+    from harness.analysis.table import read_sweep
+    from harness.render.compare_table import show
+
+    if as_json and as_csv:
+        raise ConfigError("--json and --csv are both given; allowed: one of them.")
+    keys = [key for given in by for key in given.split(",") if key]
+    names = [name for given in metrics for name in given.split(",") if name]
+    table = read_sweep(list(sweeps) or "newest", uri=uri, ledger=inspecting.home(ledger, uri))
+    found = compare(
+        table, by=keys, metrics=names, where=list(where), baseline=list(baseline), sort=sort,
+        rates="all" if all_rates else "best",
+    )  # fmt: skip
+    if as_json or as_csv:
+        sys.stdout.write(
+            json_text(found.to_json()) if as_json else found.frame().to_csv(index=False)
+        )
+        for remark in found.remarks:
+            print(f"harness: {remark}", file=sys.stderr)
+        return 0
+    out = _console()
+    ids = [one["sweep_id"] or "" for one in table.meta["sweeps"]]
+    taken = sum(row["n"] for row in found.rows)
+    if not taken:
+        raise HarnessError(
+            f"none of the {len(table.runs)} runs of sweep {', '.join(ids)} has finished; the "
+            "command that began it goes on with it."
+        )
+    some = "" if taken == len(table.runs) else f"{taken} of "
+    every = f"{some}{len(table.runs)} runs of sweep {', '.join(ids)}"
+    out.print(every, style="bold", markup=False)
+    out.print()
+    show(found, out)
+    return 0
+
+
+def list_verb(sweep: str | None, *, as_json: bool, ledger: str, uri: str | None) -> int:
+    """See `harness list --help`."""
+    from harness.analysis.table import read_sweep
+
+    home = inspecting.home(ledger, None if sweep is None else uri)
+    if sweep is not None:
+        runs = inspecting.runs_of(read_sweep(sweep, uri=uri, ledger=home))
+        if as_json:
+            sys.stdout.write(json_text(runs))
+        else:
+            _console().print(inspecting.runs_table(runs))
+        return 0
+    found = inspecting.known_sweeps(home, uri)
+    if as_json:
+        sys.stdout.write(json_text(found))
+        return 0
+    out = _console()
+    if found:
+        out.print(inspecting.sweeps_table(found))
+    alone = [one.run_ids[0] for one in home.sweeps("single")] if home else []
+    if alone:
+        few = ", ".join(alone[:8]) + (", ..." if len(alone) > 8 else "")
+        out.print(f"trained by themselves, newest first: {few}")
+    return 0
+
+
+def show_verb(run: str, *, as_json: bool, ledger: str, uri: str | None) -> int:
+    """See `harness show --help`."""
+    record = inspecting.find_run(run, inspecting.home(ledger, uri), uri)
+    if as_json:
+        sys.stdout.write(json_text(inspecting.run_values(record)))
+    else:
+        _print(inspecting.run_tables(record))
+    return 0
+
+
+def diff_verb(first: str, second: str, *, as_json: bool, ledger: str, uri: str | None) -> int:
+    """See `harness diff --help`."""
+    home = inspecting.home(ledger, uri)
+    pair = [inspecting.find_run(run, home, uri) for run in (first, second)]
+    found = inspecting.differences(*pair)
+    if as_json:
+        sys.stdout.write(json_text(found))
+        return 0
+    _print(inspecting.difference_tables(found))
+    if found["same_curves"]:
+        _console().print("All curves are the same to the last bit.")
+    return 0
+
+
+def json_text(value: Any) -> str:
+    """One JSON value and a line's end; numbers that JSON cannot hold are null."""
+    return json.dumps(_plain(value), ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {str(key): _plain(inner) for key, inner in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(inner) for inner in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value
+
+
+def _print(parts: Sequence[tuple[str, Table]]) -> None:
+    out = _console()
+    for title, table in parts:
+        if title:
+            out.print()
+            out.print(title, style="bold", markup=False)
+        if table.row_count:
+            out.print(table)
+
+
+def _console() -> Console:
+    import os
+
+    out = Console(highlight=False)
+    if out.is_terminal or "COLUMNS" in os.environ:
+        return out
+    return Console(highlight=False, width=PLAIN_WIDTH)

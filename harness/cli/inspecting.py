@@ -1,0 +1,235 @@
+"""What is there and what is in it: sweeps known, one run, what two runs differ in.
+
+Functions give plain values, as --json prints them; those named *_table are the same for people.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from harness.analysis.selection import text
+from harness.config.run import RunConfig
+from harness.errors import ConfigError, nearest
+from harness.records.ledger import Ledger
+from harness.records.record import RunRecord
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from harness.analysis.table import SweepTable
+
+NOWHERE = os.path.join(os.devnull, "no ledger")  # noqa: PTH118  opening it finds and makes nothing
+GROUPS = ("init", "loss", "nll", "nll_calibrated", "calibration", "perplexity", "accuracy")
+
+
+def home(folder: str, uri: str | None) -> Ledger | None:
+    """The ledger to look in: none where an address is given, or where the folder is not there."""
+    return Ledger(folder) if uri is None and Path(folder).is_dir() else None
+
+
+def known_sweeps(ledger: Ledger | None, uri: str | None = None) -> list[dict[str, Any]]:
+    """Sweeps, newest first: sweep_id, created (unix s), runs, finished, varying, experiment, where.
+
+    MLflow is asked where an address is given (uri or MLFLOW_TRACKING_URI) or the ledger holds
+    none; it must answer where the ledger holds no run either.
+    """
+    found: dict[str, dict[str, Any]] = {}
+    if ledger is not None:
+        done = set(ledger.run_ids())
+        for sweep in ledger.sweeps():
+            found[sweep.sweep_id] = {
+                "sweep_id": sweep.sweep_id, "created": sweep.created_ms / 1000,
+                "runs": len(sweep.run_ids), "finished": len(done.intersection(sweep.run_ids)),
+                "varying": list(sweep.varying), "experiment": sweep.tracking.get("experiment"),
+                "where": "ledger",
+            }  # fmt: skip
+    if uri or os.environ.get("MLFLOW_TRACKING_URI") or not found:
+        empty = not found and not (ledger and ledger.sweeps("single"))
+        for one in _mlflow_sweeps(uri, needed=empty):
+            mine = found.get(one["sweep_id"])
+            if mine is None:
+                found[one["sweep_id"]] = one
+            elif mine["where"] == "ledger":
+                mine["where"] = "ledger, MLflow"
+    return sorted(found.values(), key=lambda one: -one["created"])
+
+
+def _mlflow_sweeps(uri: str | None, *, needed: bool) -> list[dict[str, Any]]:
+    from harness.tracking.reader import MlflowReader
+
+    try:
+        store = MlflowReader(uri)
+    except ConfigError:
+        if uri or needed:
+            raise
+        return []
+    out = []
+    for parent in store.parents():
+        tags = parent.data.tags
+        note = tags.get("mlflow.note.content", "")
+        counted = re.search(r"\*\*(\d+) runs\*\*", note)
+        out.append(
+            {
+                "sweep_id": tags["harness.sweep_id"],
+                "created": parent.info.start_time / 1000,
+                "runs": int(counted[1]) if counted else None,
+                "finished": int(tags["harness.written"]) if "harness.written" in tags else None,
+                "varying": re.findall(r"^- `([^`]+)`:", note, re.MULTILINE),
+                "experiment": store.experiments.get(parent.info.experiment_id),
+                "where": "MLflow",
+            }
+        )
+    return out
+
+
+def runs_of(table: SweepTable) -> list[dict[str, Any]]:
+    """A sweep's runs in its order: run_id, status, name, best/nll_val, verdict."""
+    names = [n for n in ("run_id", "status", "name", "best/nll_val", "verdict") if n in table.runs]
+    return [dict(zip(names, row, strict=True)) for row in table.runs[names].to_numpy().tolist()]
+
+
+def runs_table(runs: Sequence[Mapping[str, Any]]) -> Table:
+    """A sweep's runs as people read them."""
+    table = _table("run", "what varies", "best/nll_val", "verdict")
+    for one in runs:
+        best, ended = one.get("best/nll_val"), one["status"] == "FINISHED"
+        number = f"{best:.4f}" if isinstance(best, float) and best == best else "-"
+        table.add_row(
+            one["run_id"], one["name"] or "-", number, one["verdict"] if ended else one["status"]
+        )
+    return table
+
+
+def sweeps_table(sweeps: Sequence[Mapping[str, Any]]) -> Table:
+    """Known sweeps as people read them."""
+    from harness.render.compare_table import short_names
+
+    table = _table("sweep", "created", "runs", "what varies", "experiment", "where")
+    for one in sweeps:
+        when = time.strftime("%Y-%m-%d %H:%M", time.localtime(one["created"]))
+        runs, done = one["runs"], one["finished"]
+        count = text(runs) if done == runs else f"{text(done)} of {text(runs)}"
+        keys = ", ".join(short_names(one["varying"]).values()) or "-"
+        table.add_row(one["sweep_id"], when, count, keys, one["experiment"] or "-", one["where"])
+    return table
+
+
+def find_run(run: str, ledger: Ledger | None, uri: str | None = None) -> RunRecord:
+    """A finished run by its id or the start of it, its MLflow id, or a saved config's file.
+
+    ConfigError where there is none such, or it failed.
+    """
+    from harness.analysis.lookup import find_record
+
+    try:
+        return find_record(run, ledger=ledger or Ledger(NOWHERE), uri=uri)
+    except ConfigError as error:
+        if ledger is None:
+            raise
+        failed = [one for one in _failed(ledger) if run and one.startswith(run)]
+        if failed:
+            reason = ledger.failures(failed)[failed[0]]["message"].strip().splitlines()[-1]
+            raise ConfigError(f"run {failed[0]} failed, so it has no numbers: {reason}") from None
+        raise ConfigError(f"{error}{nearest(run, ledger.run_ids())}") from None
+
+
+def _failed(ledger: Ledger) -> list[str]:
+    folder = ledger.root / "failures"
+    return sorted(path.stem for path in folder.glob("*.json")) if folder.is_dir() else []
+
+
+def run_values(record: RunRecord) -> dict[str, Any]:
+    """One run: ids, verdict, config (flat), metrics, series' lengths, warnings, provenance."""
+    return {
+        "run_id": record.run_id,
+        "config_id": record.config_id,
+        "verdict": record.verdict,
+        "config": record.config.flat(),
+        "metrics": dict(sorted(record.summary.items())),
+        "series": {name: len(steps) for name, (steps, _) in sorted(record.series.items())},
+        "warnings": list(record.warnings),
+        "provenance": dict(record.provenance),
+    }
+
+
+def run_tables(record: RunRecord) -> list[tuple[str, Table]]:
+    """(title, table) of one run: settings, those not at their default marked *; then numbers."""
+    default = RunConfig().flat()
+    head = _table("", "", header=False)
+    for name in ("run_id", "config_id", "verdict"):
+        head.add_row(name, getattr(record, name))
+    for key in ("version", "git_commit", "torch", "platform", "device", "seconds", "calibration"):
+        if key in record.provenance:
+            head.add_row(key, text(record.provenance[key]))
+    for words in record.warnings:
+        head.add_row("note", words)
+    settings = _table("setting", "value", "")
+    for key, value in record.config.flat().items():
+        settings.add_row(key, text(value), "*" if value != default[key] else "")
+    numbers = _table("metric", "value")
+    for name in _ordered(record.summary):
+        numbers.add_row(name, f"{record.summary[name]:.6g}")
+    return [
+        ("", head), ("Settings (* not at the default)", settings),
+        ("Final numbers, nats per character unless the name says otherwise", numbers),
+    ]  # fmt: skip
+
+
+def differences(a: RunRecord, b: RunRecord) -> dict[str, Any]:
+    """{"config": {key: [a, b]}, "metrics": {name: [a, b, b - a]}, "same_curves": bool}.
+
+    Settings that differ, and every number that does; null where a run lacks one. Settings that
+    change no number (chunk, workers) are listed too. same_curves: all shared points bitwise equal.
+    """
+    left, right = a.config.flat(), b.config.flat()
+    config = {k: [left.get(k), right.get(k)] for k in left if left.get(k) != right.get(k)}
+    metrics = {}
+    for name in _ordered({**a.summary, **b.summary}):
+        x, y = a.summary.get(name), b.summary.get(name)
+        if x != y:
+            metrics[name] = [x, y, None if x is None or y is None else y - x]
+    shared = a.series.keys() & b.series.keys()
+    same = all(
+        list(a.series[n][1]) == list(b.series[n][1]) for n in shared if not n.startswith("speed")
+    )
+    verdict = [a.verdict, b.verdict]
+    return {
+        "runs": [a.run_id, b.run_id], "config": config, "verdict": verdict, "metrics": metrics,
+        "same_curves": bool(shared) and same,
+    }  # fmt: skip
+
+
+def difference_tables(found: Mapping[str, Any]) -> list[tuple[str, Table]]:
+    """(title, table) of two runs' differences."""
+    a, b = (run[:8] for run in found["runs"])
+    settings = _table("setting", a, b)
+    for key, (x, y) in found["config"].items():
+        settings.add_row(key, text(x), text(y))
+    if found["verdict"][0] != found["verdict"][1]:
+        settings.add_row("verdict", *found["verdict"])
+    numbers = _table("metric", a, b, f"{b} - {a}")
+    for name, (x, y, change) in found["metrics"].items():
+        cells = ["-" if v is None else f"{v:.6g}" for v in (x, y)]
+        numbers.add_row(name, *cells, "-" if change is None else f"{change:+.4g}")
+    title = "Settings" if found["config"] else "No setting differs"
+    return [(title, settings), ("Numbers that differ" if found["metrics"] else "", numbers)]
+
+
+def _ordered(names: Mapping[str, float]) -> list[str]:
+    """Losses first, then the rest by name."""
+    place = {group: i for i, group in enumerate(GROUPS)}
+    return sorted(names, key=lambda n: (place.get(n.split("/")[0], len(place)), n))
+
+
+def _table(*heads: str, header: bool = True) -> Table:
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, header_style="bold", show_header=header)
+    for head in heads:
+        table.add_column(head, overflow="fold")
+    return table

@@ -1,0 +1,285 @@
+"""One run or a grid, from settings to results: the same path for `train`, `sweep` and the launcher.
+
+Everything is checked before anything is written: settings, data, ledger. Runs already finished are
+not trained again, equal ones are trained once, and what happens is told to the ledger first and to
+tracking second.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from harness.cli import outcome
+from harness.cli.progress import progress
+from harness.cli.stopping import Stop, StoppedError, stop_signals
+from harness.config.run import Data, RunConfig, build, sweep_id
+from harness.config.settings import Ledger as LedgerSettings
+from harness.config.settings import Tracking
+from harness.data.remarks import data_notes
+from harness.errors import ConfigError
+from harness.records.durable import LedgerError
+from harness.records.ledger import Ledger
+from harness.records.manifests import SweepManifest, new_single, new_sweep
+from harness.records.saved import read_config
+from harness.render import console
+from harness.tracking.store import redacted, store_address
+
+if TYPE_CHECKING:
+    from harness.data.dataset import Dataset
+    from harness.engine.cost import Need
+    from harness.tracking.interface import NullTracker
+
+WAIT_SECONDS = 5.0  # of waiting for MLflow before that is said
+# for tracking to end in, after workers have stopped; the ledger has the rest. All within 5 s
+STOP_SECONDS, STOPPED_BY = 0.8, 3.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """What the command line says beside the settings."""
+
+    single: bool = False  # one run by itself, without a parent
+    again: bool = False  # train a finished run once more
+    dry_run: bool = False
+    into: str | None = None  # an older sweep to join
+    quiet: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """Per job, in order: best/nll_val, or the exception that ended it; None after a dry run."""
+
+    values: list[Any]
+    sweep_id: str | None = None
+    exit_code: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Jobs:
+    """A checked grid: `run_ids` a job in order (equal ones repeat), `runs` by id, each once."""
+
+    run_ids: tuple[str, ...]
+    runs: Mapping[str, RunConfig]
+    checksums: Mapping[Data, str]
+    tracking: Tracking
+    ledger: LedgerSettings
+    sets: Mapping[Data, Dataset]
+    need: Need  # of the chunk that takes most memory
+
+
+def run_jobs_of(
+    configs: Sequence[Mapping[str, Any]], *, options: Options, overrides: Sequence[str] = ()
+) -> Outcome:
+    """Train the runs that these plain composed configs describe; ConfigError before any begins.
+
+    Raises StoppedError after SIGINT or SIGTERM, once what was finished is safe.
+    """
+    jobs = check_jobs(configs)
+    if options.dry_run:
+        from harness.cli import dry_run
+
+        dry_run.show(
+            jobs.runs, Ledger(jobs.ledger.dir), workers=_workers(jobs),
+            tracked=jobs.tracking.name != "off", keep=jobs.ledger.weights,
+            again=options.again,
+        )  # fmt: skip
+        return Outcome(values=[None] * len(configs))
+    ledger = Ledger(jobs.ledger.dir)
+    _check_disk(jobs, ledger)
+    if options.into is not None:
+        ledger.read_sweep(options.into)  # an unknown one is refused before anything is made
+    ledger.prepare()
+    with ledger.lock_sweep(_sweep_id(jobs, options, ledger)):
+        fresh = _manifest(jobs, options, overrides, ledger)
+        manifest = ledger.write_sweep(fresh, replace=options.into is not None)
+        failed = _train(jobs, options, manifest, ledger)
+        rows = outcome.rows_of(ledger, jobs.runs)
+        if jobs.ledger.weights == "best" and not options.single:
+            ledger.keep_best_weights(manifest.sweep_id)
+    outcome.tell(rows, failed, manifest, single=options.single)
+    values = [outcome.value_of(run_id, rows, failed) for run_id in jobs.run_ids]
+    joined = None if options.single else manifest.sweep_id
+    return Outcome(values=values, sweep_id=joined, exit_code=1 if failed else 0)
+
+
+def check_jobs(configs: Sequence[Mapping[str, Any]]) -> Jobs:
+    """Settings and data of every job; nothing is written. ConfigError or DataError if wrong."""
+    from harness.data.dataset import load_data
+    from harness.engine.cost import check_memory
+
+    surroundings, runs = set(), []
+    for config in configs:
+        tracking = build(Tracking, "tracking.", config.get("tracking") or {})
+        kept = build(LedgerSettings, "ledger.", config.get("ledger") or {})
+        surroundings.add((tracking, kept))
+        runs.append(read_config(config))
+    if len(surroundings) > 1:
+        raise ConfigError(
+            "tracking.* or ledger.* differ between the runs of one sweep; allowed: one value each. "
+            "Start a sweep for each."
+        )
+    sources = dict.fromkeys(run.data for run in runs)
+    sets = {data: load_data(data) for data in sources}
+    checksums = {data: found.sha256 for data, found in sets.items()}
+    for tracking, _ in surroundings:
+        if tracking.name != "off":
+            store_address(tracking.uri)
+    _check_executor(runs)
+    from harness.engine.training import (
+        device_of,  # torch: loaded once all else is known to be right
+    )
+
+    _check_device(runs)
+    need = check_memory(runs, sets, device_of(runs[0]))
+    for text in data_notes(runs, sets):
+        console.say(text)
+    ids = tuple(run.run_id(checksums[run.data], device_of(run)) for run in runs)
+    tracking, kept = surroundings.pop()
+    return Jobs(
+        run_ids=ids, runs=dict(zip(ids, runs, strict=True)), checksums=checksums,
+        tracking=tracking, ledger=kept, sets=sets, need=need,
+    )  # fmt: skip
+
+
+def _check_disk(jobs: Jobs, ledger: Ledger) -> None:
+    from harness.engine.cost import check_disk
+
+    todo = [run for run_id, run in jobs.runs.items() if not ledger.has(run_id)]
+    check_disk(todo, jobs.sets, ledger.root)
+
+
+def _check_executor(runs: Sequence[RunConfig]) -> None:
+    for name in dict.fromkeys(run.engine.executor for run in runs):
+        if name != "local":
+            raise ConfigError(
+                f"engine.executor is '{name}', which this version does not have; allowed: local "
+                f"(every core of this machine). Several machines can share one ledger.dir instead, "
+                "each with its own part of the grid."
+            )
+
+
+def _check_device(runs: Sequence[RunConfig]) -> None:
+    import torch
+
+    if any(run.engine.device == "cuda" for run in runs) and not torch.cuda.is_available():
+        raise ConfigError(
+            "engine.device is 'cuda', but torch finds no CUDA card here; allowed here: auto, cpu. "
+            "A card needs its driver and torch's CUDA build: make setup TORCH=cuda."
+        )
+
+
+def _sweep_id(jobs: Jobs, options: Options, ledger: Ledger) -> str:
+    if options.single:
+        return jobs.run_ids[0]
+    if options.into is not None:
+        return ledger.read_sweep(options.into).sweep_id
+    return sweep_id(jobs.run_ids)
+
+
+def _manifest(
+    jobs: Jobs, options: Options, overrides: Sequence[str], ledger: Ledger
+) -> SweepManifest:
+    shown = tuple(redacted(text) for text in overrides if not text.startswith("hydra"))
+    told = {"experiment": jobs.tracking.experiment, "weights": jobs.tracking.weights}
+    if options.single:
+        run_id, run = next(iter(jobs.runs.items()))
+        return new_single(run_id, run, overrides=shown, tracking=told)
+    fresh = new_sweep(jobs.runs, overrides=shown, tracking=told)
+    if options.into is None:
+        return fresh
+    return ledger.read_sweep(options.into).joined(fresh)
+
+
+def _train(jobs: Jobs, options: Options, manifest: SweepManifest, ledger: Ledger) -> dict[str, str]:
+    """Train what is not finished, telling ledger and tracking; run_id -> message of failed runs."""
+    from harness.tracking.tracker import open_tracking
+
+    finished = set() if options.again else ledger.finished(jobs.runs, verify=True)
+    todo = {run_id: run for run_id, run in jobs.runs.items() if run_id not in finished}
+    if finished:
+        what = "this run is" if options.single else f"{len(finished)} of {len(jobs.runs)} runs are"
+        hint = "; --again trains it once more" if options.single else ""
+        console.say(f"{what} finished already{hint}.")
+        if options.single:
+            return {}
+    tracker = open_tracking(jobs.tracking, ledger)
+    with stop_signals() as stop:
+        tracker.open_sweep(manifest)
+        for run_id in finished:  # complete under this parent too, without training
+            tracker.finished(run_id)
+        try:
+            failed = _run_all(todo, jobs, options, ledger, tracker, stop.event) if todo else {}
+        except LedgerError:
+            tracker.close("KILLED", STOP_SECONDS)
+            raise
+        _close(tracker, stop)
+        if stop.signum:
+            raise StoppedError(stop.signum)
+    return failed
+
+
+def _close(tracker: NullTracker, stop: Stop) -> None:
+    if stop.signum:
+        left = STOPPED_BY - (time.monotonic() - stop.since)
+        tracker.close("KILLED", max(STOP_SECONDS, left))
+        return
+    note = threading.Timer(
+        WAIT_SECONDS, console.say,
+        ["writing the last runs to MLflow; Ctrl-C leaves them to `harness sync`."],
+    )  # fmt: skip
+    note.daemon = True
+    note.start()
+    try:
+        tracker.close(stopping=stop.event.is_set)
+    finally:
+        note.cancel()
+
+
+def _run_all(
+    todo: Mapping[str, RunConfig], jobs: Jobs, options: Options, ledger: Ledger,
+    tracker: NullTracker, stop: threading.Event,
+) -> dict[str, str]:  # fmt: skip
+    from harness.execution.local import Event, run_jobs
+
+    failed: dict[str, str] = {}
+    steps = {run_id: run.train.steps for run_id, run in todo.items()}
+    losses = {run_id: run.loss.name for run_id, run in todo.items()}
+    with progress(steps, losses, quiet=options.quiet) as meter:
+
+        def on_event(event: Event) -> None:
+            if event.kind == "note":
+                console.say(event.message)
+                return
+            if event.kind in ("finished", "failed"):
+                meter.ended(event.run_id)
+            else:
+                meter.step(event.run_id, event.step)
+            if event.kind == "points":
+                meter.points(event.run_id, event.step, event.values)
+                tracker.points(event)
+            elif event.kind == "finished":
+                tracker.finished(event.run_id)  # read back from the ledger: what is kept is shown
+            elif event.kind == "failed":
+                failed[event.run_id] = event.message
+                tracker.failed(event.run_id, event.message)
+
+        run_jobs(
+            list(todo.values()), ledger=ledger, on_event=on_event, stop=stop,
+            workers=1 if options.single else _workers(jobs),
+            checkpoint_seconds=jobs.ledger.checkpoint_seconds, replace=options.again,
+        )  # fmt: skip
+    return failed
+
+
+def _workers(jobs: Jobs) -> int:
+    asked = next(iter(jobs.runs.values())).engine.workers
+    if isinstance(asked, int):
+        return asked
+    from harness.engine.cost import workers_that_fit
+
+    return workers_that_fit(jobs.need, len(os.sched_getaffinity(0)))

@@ -1,0 +1,1 @@
+"""What a name in a configuration stands for: losses, inits, penalties, optimizers and the rest."""

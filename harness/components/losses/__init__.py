@@ -1,0 +1,1 @@
+"""Losses: value, gradient, and what the first value must be."""

@@ -1,0 +1,413 @@
+"""What one run is: frozen, validated groups of settings, and the hashes that name it.
+
+`RunConfig` is plain data. It is built from keyword arguments in Python or from the nested dict of
+a YAML (`run_config`), refuses unknown keys and bad values with a remedy, and is never executed.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from harness.components.registry import (
+    ACTIVATIONS,
+    BIASES,
+    BINARY_SOURCES,
+    LOSSES,
+    OPTIMIZERS,
+    OUTPUT_BIASES,
+    REGULARIZERS,
+    SCHEDULES,
+    SCHEMES,
+    SCOPES,
+    SOURCES,
+)  # fmt: skip
+from harness.config.fields import check, knob
+from harness.errors import ConfigError, nearest, shown
+
+NUMERICS = 1  # raise when the engine's arithmetic changes, so that old and new runs never merge
+
+
+@dataclass(frozen=True, kw_only=True)
+class Data:
+    """Which words, how they are split, and how much context a prediction sees."""
+
+    name: str = knob("census", one_of=SOURCES, stacks=False)
+    path: str | None = knob(None, stacks=False, help="UTF-8 word list, one word a line")
+    block_size: int = knob(3, low=1, high=64, unit="characters of context", stacks=False)
+    split: tuple[float, ...] = knob((0.8, 0.1, 0.1), above=0.0, below=1.0, stacks=False)
+    split_seed: int = knob(42, seed=True, stacks=False)
+    fraction: float = knob(
+        1.0, above=0.0, high=1.0, unit="share of the training words", stacks=False
+    )
+    unique_words: bool | None = knob(
+        None, stacks=False, help="drop repeated words before the split; null = all but markov"
+    )
+    words: int = knob(5000, low=10, high=10_000_000, unit="words drawn, markov alone", stacks=False)
+    source_seed: int = knob(
+        0, low=0, high=2**32 - 1, stacks=False, help="the markov source's own transition table"
+    )
+
+    def __post_init__(self) -> None:
+        check("data.", self)
+        if len(self.split) != 3 or not math.isclose(sum(self.split), 1.0, abs_tol=1e-9):
+            raise ConfigError(
+                f"data.split is {list(self.split)}; allowed: three shares above 0 that sum to 1 "
+                "(train, validation, test), such as [.8,.1,.1]."
+            )
+        if self.name == "file" and not self.path:
+            raise ConfigError(
+                "data.path is null; data=file needs a UTF-8 word list, one word a line: "
+                "data.path=words.txt."
+            )
+        if self.path is not None and self.name not in ("file", "makemore"):
+            raise ConfigError(
+                f"data.path is {shown(self.path)}, but data={self.name} reads no file; "
+                "use data=file (any word list) or data=makemore."
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Model:
+    """Shape of the network: embedding, hidden layers, output over the vocabulary."""
+
+    n_embd: int = knob(10, low=1, high=4096, unit="numbers a symbol", stacks=False)
+    hidden: tuple[int, ...] = knob(
+        (200,), low=1, high=65536, unit="width of each hidden layer; [] is the linear net",
+        stacks=False,
+    )  # fmt: skip
+    activation: str = knob("tanh", one_of=ACTIVATIONS, stacks=False)
+    batch_norm: bool = knob(False, stacks=False)
+
+    def __post_init__(self) -> None:
+        check("model.", self)
+        if len(self.hidden) > 64:
+            raise ConfigError(
+                f"model.hidden has {len(self.hidden)} layers; allowed: at most 64 widths."
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Init:
+    """How parameters are drawn. Every knob here may differ inside one fused program."""
+
+    scheme: str = knob("kaiming", one_of=SCHEMES)
+    weight_scale: float = knob(1.0, low=0.0, high=1e6, unit="multiple of the scheme's std")
+    output_scale: float = knob(1.0, low=0.0, high=1e6, unit="further factor, last layer")
+    embed_scale: float = knob(1.0, low=0.0, high=1e6, unit="multiple of the embedding's std")
+    scope: str = knob("linear", one_of=SCOPES, help="which weights weight_scale reaches")
+    bias: str = knob("zero", one_of=BIASES)
+    output_bias: str | None = knob(None, one_of=OUTPUT_BIASES, help="null = same as init.bias")
+    bias_scale: float = knob(1.0, low=0.0, high=1e6, unit="std, half-width or the constant")
+    seed: int | None = knob(None, seed=True, help="null = seed")
+
+    def __post_init__(self) -> None:
+        check("init.", self)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Loss:
+    """What is minimised. Matching scales the gradient only; logged losses keep their units."""
+
+    name: str = knob("cross_entropy", one_of=LOSSES)
+    reduction: str = knob("mean", one_of=("mean", "sum"), help="over classes, where it applies")
+    batch_reduction: str = knob("mean", one_of=("mean", "sum"), help="in the gradient only")
+    match_gradients: bool = knob(True)
+    label_smoothing: float = knob(0.0, low=0.0, below=1.0)
+
+    def __post_init__(self) -> None:
+        check("loss.", self)
+        if self.label_smoothing > 0 and not LOSSES[self.name].smoothing:
+            able = ", ".join(n for n, entry in LOSSES.items() if entry.smoothing)
+            raise ConfigError(
+                f"loss.label_smoothing is {self.label_smoothing}, but {self.name} has no target "
+                f"distribution to smooth; allowed: 0 here, or one of the losses {able}."
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reg:
+    """What holds the weights back."""
+
+    name: str = knob("none", one_of=REGULARIZERS)
+    strength: float = knob(0.0, low=0.0, high=1e6)
+    scope: str = knob("weights", one_of=("weights", "all"))
+
+    def __post_init__(self) -> None:
+        check("reg.", self)
+        if self.name == "none" and self.strength > 0:
+            raise ConfigError(
+                f"reg.strength is {self.strength:g}, but reg.name is 'none'; name the regularizer, "
+                f"for example reg=l2 reg.strength=0,{self.strength:g} (known: "
+                f"{', '.join(REGULARIZERS)})."
+            )
+        if self.name == "dropout" and self.strength >= 1:
+            raise ConfigError(
+                f"reg.strength is {self.strength:g}; allowed for dropout: a share of units, "
+                "0 or more and below 1."
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Optim:
+    """How parameters move."""
+
+    name: str = knob("sgd", one_of=OPTIMIZERS, stacks=False)
+    lr: float = knob(0.1, above=0.0, high=1e9)
+    embed_lr: float | None = knob(None, above=0.0, high=1e9, help="null = optim.lr")
+    momentum: float = knob(0.0, low=0.0, below=1.0)
+    schedule: str = knob(
+        "step", one_of=SCHEDULES, help="step: a tenth from half way; cosine: to 0 at the end"
+    )
+
+    def __post_init__(self) -> None:
+        check("optim.", self)
+        if self.name == "sgd" and self.momentum > 0:
+            raise ConfigError(
+                f"optim.momentum is {self.momentum:g}, but optim.name is 'sgd'; "
+                "use optim=momentum, or optim.momentum=0."
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Train:
+    """For how long, on how many examples at a time, and how often whole splits are looked at."""
+
+    steps: int = knob(2000, low=0, high=100_000_000, stacks=False)
+    batch_size: int = knob(32, low=1, high=1_000_000, unit="examples", stacks=False)
+    eval_every: int | None = knob(
+        None, low=1, high=100_000_000, unit="steps", stacks=False,
+        help="null = max(1, ceil(steps/20))",
+    )  # fmt: skip
+    early_stopping: int | None = knob(
+        None, low=1, high=100_000_000, unit="evaluations without a better nll/val",
+        help="off = null",
+    )  # fmt: skip
+    batch_seed: int | None = knob(None, seed=True, help="null = seed")
+
+    def __post_init__(self) -> None:
+        if self.early_stopping in ("off", False, 0):  # `off` is False in YAML, text in a shell
+            object.__setattr__(self, "early_stopping", None)
+        check("train.", self)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Engine:
+    """Where and how the arithmetic runs. chunk, workers and executor change no number."""
+
+    device: str = knob("auto", one_of=("auto", "cpu", "cuda"), stacks=False)
+    dtype: str = knob("float32", one_of=("float32", "float64"), stacks=False)
+    chunk: int | str = knob("auto", numeric=False)
+    workers: int | str = knob("auto", numeric=False)
+    executor: str = knob("local", one_of=("local", "ray", "slurm"), numeric=False)
+
+    def __post_init__(self) -> None:
+        for name, high in (("chunk", 100_000), ("workers", 1024)):
+            value = getattr(self, name)
+            if value == "auto":
+                continue
+            if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= high:
+                raise ConfigError(
+                    f"engine.{name} is {shown(value)}; allowed: auto, or a whole number from 1 to "
+                    f"{high}."
+                )
+        for name in ("device", "dtype", "executor"):
+            rule = type(self).__dataclass_fields__[name].metadata
+            value = getattr(self, name)
+            if value not in rule["one_of"]:
+                raise ConfigError(
+                    f"engine.{name} is {shown(value)}; allowed: one of "
+                    f"{', '.join(rule['one_of'])}.{nearest(str(value), rule['one_of'])}"
+                )
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunConfig:
+    """One run, whole. `run_id(data_sha256)` names it; equal ids mean equal numbers."""
+
+    data: Data = field(default_factory=Data)
+    model: Model = field(default_factory=Model)
+    init: Init = field(default_factory=Init)
+    loss: Loss = field(default_factory=Loss)
+    reg: Reg = field(default_factory=Reg)
+    optim: Optim = field(default_factory=Optim)
+    train: Train = field(default_factory=Train)
+    seed: int = knob(0, seed=True)
+    engine: Engine = field(default_factory=Engine)
+
+    def __post_init__(self) -> None:
+        check("", self)
+        binary = self.data.name in BINARY_SOURCES
+        if binary != (LOSSES[self.loss.name].kind == "binary"):
+            kind = "binary" if binary else "classes"
+            able = ", ".join(n for n, entry in LOSSES.items() if entry.kind == kind)
+            raise ConfigError(
+                f"loss.name is '{self.loss.name}', which does not fit data={self.data.name}; "
+                f"allowed there: {able}."
+            )
+        if binary and self.init.output_bias == "log_unigram":
+            raise ConfigError(
+                f"init.output_bias is 'log_unigram', but data={self.data.name} has no symbols; "
+                f"allowed there: {', '.join(BIASES)}."
+            )
+
+        if self.model.batch_norm and self.train.batch_size < 2:
+            raise ConfigError(
+                f"train.batch_size is {self.train.batch_size}, but model.batch_norm is true, which "
+                "needs a spread over the batch; allowed: 2 or more, or model.batch_norm=false."
+            )
+
+    def flat(self) -> dict[str, Any]:
+        """Every setting as {"group.key": value}, in declaration order; tuples as lists."""
+        out: dict[str, Any] = {}
+        for entry in dataclasses.fields(self):
+            value = getattr(self, entry.name)
+            if dataclasses.is_dataclass(value):
+                for knob_ in dataclasses.fields(value):
+                    inner = getattr(value, knob_.name)
+                    key = f"{entry.name}.{knob_.name}"
+                    out[key] = list(inner) if isinstance(inner, tuple) else inner
+            else:
+                out[entry.name] = value
+        return out
+
+    def nested(self) -> dict[str, Any]:
+        """Every setting as the nested plain dict that a saved config.yaml holds."""
+        return nest(self.flat())
+
+    def resolved(self, device: str = "cpu") -> RunConfig:
+        """The same run with every automatic value filled in; `device` is what `auto` means here."""
+        t, o, i, e, d = self.train, self.optim, self.init, self.engine, self.data
+        return dataclasses.replace(
+            self,
+            data=dataclasses.replace(
+                d, unique_words=d.name != "markov" if d.unique_words is None else d.unique_words
+            ),
+            init=dataclasses.replace(
+                i,
+                seed=self.seed if i.seed is None else i.seed,
+                output_bias=i.bias if i.output_bias is None else i.output_bias,
+            ),
+            optim=dataclasses.replace(o, embed_lr=o.lr if o.embed_lr is None else o.embed_lr),
+            train=dataclasses.replace(
+                t,
+                eval_every=max(1, -(-t.steps // 20)) if t.eval_every is None else t.eval_every,
+                batch_seed=self.seed if t.batch_seed is None else t.batch_seed,
+            ),
+            engine=dataclasses.replace(e, device=device if e.device == "auto" else e.device),
+        )
+
+    def run_id(self, data_sha256: str, device: str = "cpu") -> str:
+        """16 hex digits over every field that can change a number, and the data's checksum."""
+        return self._digest(data_sha256, device, seeds=True)
+
+    def config_id(self, data_sha256: str, device: str = "cpu") -> str:
+        """As run_id without the seeds: replicates of one configuration share it."""
+        return self._digest(data_sha256, device, seeds=False)
+
+    def _digest(self, data_sha256: str, device: str, *, seeds: bool) -> str:
+        run = self.resolved(device)
+        rules = field_rules()
+        kept = {
+            key: value
+            for key, value in run.flat().items()
+            if rules[key]["numeric"]
+            and key != "data.path"
+            and (seeds or not (rules[key]["seed"]))
+            and (seeds or key != "seed")
+        }
+        # each loss sees the same number whether its seed was given as null or in full
+        if seeds:
+            kept.pop("seed")
+        kept["data.sha256"] = data_sha256
+        kept["numerics"] = NUMERICS
+        text = json.dumps(kept, sort_keys=True, separators=(",", ":"), allow_nan=False)
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+GROUPS: dict[str, type] = {
+    "data": Data, "model": Model, "init": Init, "loss": Loss, "reg": Reg, "optim": Optim,
+    "train": Train, "engine": Engine,
+}  # fmt: skip
+
+
+def field_rules() -> dict[str, Mapping[str, Any]]:
+    """{"group.key": the field's rule} for every setting of a run (see knobs.knob)."""
+    rules: dict[str, Mapping[str, Any]] = {}
+    for name, group in GROUPS.items():
+        for entry in dataclasses.fields(group):
+            rules[f"{name}.{entry.name}"] = entry.metadata
+    rules["seed"] = RunConfig.__dataclass_fields__["seed"].metadata
+    return rules
+
+
+def run_config(values: Mapping[str, Any]) -> RunConfig:
+    """Build a RunConfig from a nested plain dict; ConfigError on unknown keys or bad values."""
+    if not isinstance(values, Mapping):
+        raise ConfigError(f"the config is {shown(values)}; it must be a mapping of groups.")
+    known = [*GROUPS, "seed"]
+    groups: dict[str, Any] = {}
+    for name, inner in values.items():
+        if name == "seed":
+            groups[name] = inner
+            continue
+        if name not in GROUPS:
+            raise ConfigError(
+                f"{shown(name)} is not a setting; allowed at the top: {', '.join(known)}."
+                f"{nearest(str(name), known)}"
+            )
+        groups[name] = build(GROUPS[name], f"{name}.", inner)
+    return RunConfig(**groups)
+
+
+def build(group: type, prefix: str, values: Any) -> Any:
+    """One settings group from a plain dict, strict on unknown keys."""
+    if isinstance(values, str) or not isinstance(values, Mapping):
+        raise ConfigError(
+            f"{prefix[:-1]} is {shown(values)}; it must be a mapping of settings, such as "
+            f"{prefix}{dataclasses.fields(group)[0].name}."
+        )
+    known = [entry.name for entry in dataclasses.fields(group)]
+    for key in values:
+        if key not in known:
+            raise ConfigError(
+                f"{prefix}{key} is not a setting; known: "
+                f"{', '.join(prefix + k for k in known)}.{nearest(str(key), known)}"
+            )
+    return group(**values)
+
+
+def nest(flat: Mapping[str, Any]) -> dict[str, Any]:
+    """{"a.b": v} -> {"a": {"b": v}}."""
+    out: dict[str, Any] = {}
+    for key, value in flat.items():
+        *path, last = key.split(".")
+        node = out
+        for part in path:
+            node = node.setdefault(part, {})
+        node[last] = value
+    return out
+
+
+def sweep_id(run_ids: Iterable[str]) -> str:
+    """16 hex digits naming a set of runs: hash of its sorted, distinct run_ids."""
+    text = ",".join(sorted(set(run_ids)))
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def varying(runs: Iterable[RunConfig]) -> list[str]:
+    """The keys that differ between these runs, in declaration order."""
+    seen: dict[str, Any] = {}
+    varies: dict[str, bool] = {}
+    for run in runs:
+        for key, value in run.flat().items():
+            if key in seen:
+                varies[key] |= seen[key] != value
+            else:
+                seen[key], varies[key] = value, False
+    return [key for key, yes in varies.items() if yes]

@@ -1,0 +1,103 @@
+"""How the engine and the evaluation call a loss by name.
+
+Axes: K runs, B examples, V vocabulary.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from harness.components.registry import LOSSES, resolve
+from harness.config.run import Loss, RunConfig
+from harness.engine.passes import Pass
+
+
+def loss_values(loss: Loss, logits_BV: Tensor, target_B: Tensor) -> Tensor:
+    """One run's loss of each example, (B,), in the loss's own units."""
+    smoothing_K = None
+    if loss.label_smoothing > 0:
+        smoothing_K = torch.tensor(
+            [loss.label_smoothing], dtype=logits_BV.dtype, device=logits_BV.device
+        )
+    value = resolve(LOSSES[loss.name].value)
+    out: Tensor = value(logits_BV[None], target_B[None], smoothing_K, loss.reduction == "sum")[0]
+    return out
+
+
+class LossHeads:
+    """d loss / d logits for K stacked runs, each with its own loss, on the buffers of one pass.
+
+    Neighbours with the same loss, reduction and kind of smoothing share one call, so runs are best
+    sorted by `head_key`.
+    """
+
+    def __init__(self, runs: Sequence[RunConfig], V: int, batch: Pass) -> None:
+        self.batch = batch
+        like: dict[str, Any] = {"dtype": batch.z_KBV.dtype, "device": batch.z_KBV.device}
+        z, d = batch.z_KBV[:, :, :V], batch.d_KBV[:, :, :V]
+        self.parts: list[Callable[[Tensor], None]] = []
+        start = 0
+        for stop in range(1, len(runs) + 1):
+            if stop < len(runs) and head_key(runs[stop]) == head_key(runs[start]):
+                continue
+            part = [run.loss for run in runs[start:stop]]
+            smooth = [loss.label_smoothing for loss in part]
+            smoothing_K = torch.tensor(smooth, **like) if any(smooth) else None
+            self.parts.append(_head(part[0], slice(start, stop), z, d, smoothing_K))
+            start = stop
+        scale = [gradient_scale(run.loss, V, batch.rows) for run in runs]
+        self.scale_K = torch.tensor(scale, **like)
+        self.factor_K11 = self.scale_K[:, None, None]
+
+    def carry(self, times_K: Tensor) -> None:
+        """Let the gradients carry a further factor of each run, (K,)."""
+        self.factor_K11 = (self.scale_K * times_K)[:, None, None]
+
+    def gradient(self, target_KB: Tensor) -> None:
+        """Scaled gradients of the pass's logits into its d_KBV; padding is left zero."""
+        for part in self.parts:
+            part(target_KB)
+        out, rows = self.batch.d_KBV, self.batch.rows
+        out.mul_(self.factor_K11)
+        if rows < out.shape[1]:
+            out[:, rows:].zero_()
+
+
+def _head(
+    loss: Loss, runs: slice, z_KBV: Tensor, d_KBV: Tensor, smoothing_K: Tensor | None
+) -> Callable[[Tensor], None]:
+    """A call that writes the gradients of some neighbouring runs; what can be bound, is."""
+    entry, summed = LOSSES[loss.name], loss.reduction == "sum"
+    z, d, value = z_KBV[runs], d_KBV[runs], resolve(entry.value)
+    if entry.gradient is not None:
+        gradient = resolve(entry.gradient)
+
+        def by_formula(target_KB: Tensor) -> None:
+            gradient(z, target_KB[runs], smoothing_K, summed, out=d)
+
+        return by_formula
+
+    def by_autograd(target_KB: Tensor) -> None:
+        with torch.enable_grad():
+            leaf = z.detach().clone().requires_grad_()
+            value(leaf, target_KB[runs], smoothing_K, summed).sum().backward()
+        assert leaf.grad is not None
+        d.copy_(leaf.grad)
+
+    return by_autograd
+
+
+def head_key(run: RunConfig) -> tuple[str, str, bool]:
+    """What must agree for two runs to share one gradient call."""
+    return run.loss.name, run.loss.reduction, run.loss.label_smoothing > 0
+
+
+def gradient_scale(loss: Loss, V: int, batch_size: int) -> float:
+    """Factor on the summed per-example gradients: matching, and 1/B unless the batch is summed."""
+    entry, summed = LOSSES[loss.name], loss.reduction == "sum"
+    matched = entry.multiplier(V, summed) if loss.match_gradients else 1.0
+    return matched / (1 if loss.batch_reduction == "sum" else batch_size)

@@ -1,0 +1,1 @@
+"""Where chunks of runs are trained: worker processes on this machine."""

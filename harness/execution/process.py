@@ -1,0 +1,200 @@
+"""One worker process: JSON lines in (chunks to train), JSON lines out (what happened).
+
+    in:   {"ledger": DIR, "checkpoint_seconds": 30, "replace": false}, then
+          {"chunk": 3, "runs": [config, ...]} ..., then {"stop": true}; end of input means that the
+          parent is gone, and is taken as a stop
+    out:  {"kind": "progress" | "points" | "finished" | "failed" | "note" | "chunk" | "broken" |
+           "stopped", ...}
+
+A worker reads settings and writes records to the ledger; it speaks to nothing else. Text rather
+than pickles, so nothing that arrives can be executed.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import queue
+import signal
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from harness.config.run import RunConfig, run_config
+from harness.data.dataset import load_data
+from harness.engine.training import Chunk, Interrupted, State, device_of, one_thread
+from harness.records.durable import LedgerError
+from harness.records.ledger import Ledger
+from harness.system import same_bits
+
+Emit = Callable[[Mapping[str, Any]], None]
+PROGRESS_SECONDS = 0.2
+
+
+def main() -> None:
+    """Serve chunks from standard input until it ends or a stop arrives."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides, and says so in its lines
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    out = os.fdopen(os.dup(1), "w", buffering=1)
+    os.dup2(2, 1)  # whatever prints goes to stderr, never between the lines
+
+    def emit(event: Mapping[str, Any]) -> None:
+        try:
+            print(json.dumps(event), file=out, flush=True)
+        except (BrokenPipeError, ValueError):
+            stop.set()
+
+    stop, inbox = threading.Event(), queue.SimpleQueue[Mapping[str, Any] | None]()
+    hello = json.loads(sys.stdin.readline())
+    threading.Thread(target=_listen, args=(inbox, stop), daemon=True).start()
+    work = Work(
+        ledger=Ledger(hello["ledger"]), emit=emit, stopping=stop.is_set,
+        checkpoint_seconds=float(hello["checkpoint_seconds"]), replace=bool(hello["replace"]),
+    )  # fmt: skip
+    try:
+        while not stop.is_set() and (task := inbox.get()) is not None:
+            serve([run_config(plain) for plain in task["runs"]], work)
+            emit({"kind": "chunk", "chunk": task["chunk"]})
+    except LedgerError as error:  # no run's fault, and no other run would fare better
+        emit({"kind": "broken", "message": str(error)})
+    emit({"kind": "stopped"})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Work:
+    """What a worker was told once for all its chunks. replace: train finished runs once more."""
+
+    ledger: Ledger
+    emit: Emit
+    stopping: Callable[[], bool] = lambda: False
+    checkpoint_seconds: float = 30.0
+    replace: bool = False
+
+    def state(self, run_id: str, device: str) -> State | None:
+        """Where an unfinished run stands; None from the beginning.
+
+        A state saved on another kind of machine is left: no run is half of one, half of another.
+        """
+        state = self.ledger.load_checkpoint(run_id)
+        if state is not None and state["meta"].get("same_bits") != same_bits(device):
+            message = f"run {run_id} begins anew: its checkpoint is another machine's, or torch's"
+            self.emit({"kind": "note", "message": message})
+            return None
+        return state
+
+
+def _listen(inbox: queue.SimpleQueue[Mapping[str, Any] | None], stop: threading.Event) -> None:
+    for line in sys.stdin:
+        task = json.loads(line)
+        if task.get("stop"):
+            break
+        inbox.put(task)
+    stop.set()
+    inbox.put(None)
+
+
+def serve(runs: Sequence[RunConfig], work: Work) -> None:
+    """Train these runs to the end, each from its checkpoint if it has one, and write records.
+
+    Runs that stand at different steps are trained apart. Where memory does not suffice the runs
+    are halved and tried again: the numbers do not depend on it. Any other error is narrowed down
+    to the run it comes from, which is reported as failed; the others go on. LedgerError where the
+    ledger cannot be written.
+    """
+    data = load_data(runs[0].data)
+    groups: dict[int | None, dict[str, tuple[RunConfig, State | None]]] = {}
+    for run in runs:
+        run_id = run.run_id(data.sha256, device_of(run))
+        if not work.replace and work.ledger.intact(run_id):  # written, but not told: it died there
+            work.emit({"kind": "finished", "run_id": run_id, "step": run.train.steps})
+            continue
+        state = work.state(run_id, device_of(run))
+        at = None if state is None else int(state["step"])
+        groups.setdefault(at, {})[run_id] = run, state
+    for group in groups.values():
+        if work.stopping():
+            return
+        _serve(group, work)
+
+
+def _serve(group: Mapping[str, tuple[RunConfig, State | None]], work: Work) -> None:
+    try:
+        _train(group, work)
+        return
+    except Interrupted:
+        return
+    except LedgerError:
+        raise
+    except Exception as error:  # noqa: BLE001  whatever it is, it is one run's, and is told
+        if len(group) == 1:
+            (run_id,) = group
+            text = "".join(traceback.format_exception(error))
+            message = f"{type(error).__name__}: {error}"
+            work.ledger.write_failure(run_id, message, text)
+            work.emit({"kind": "failed", "run_id": run_id, "message": message, "traceback": text})
+            return
+        if _out_of_memory(error):
+            message = f"{len(group)} runs do not fit in memory together; going on with halves"
+            work.emit({"kind": "note", "message": message})
+    items = list(group.items())  # outside of the handler: the failed stack's memory is free again
+    half = len(items) // 2
+    for part in (items[:half], items[half:]):
+        serve([run for _, (run, _) in part], work)
+
+
+def _out_of_memory(error: Exception) -> bool:
+    return isinstance(error, (MemoryError, torch.OutOfMemoryError)) or (
+        isinstance(error, RuntimeError) and "alloc" in str(error)
+    )
+
+
+def _train(group: Mapping[str, tuple[RunConfig, State | None]], work: Work) -> None:
+    ids, runs = list(group), [run for run, _ in group.values()]
+    states = [state for _, state in group.values() if state is not None]
+    data, ledger = load_data(runs[0].data), work.ledger
+    saved_at, told_at, warned = time.monotonic(), 0.0, False
+
+    def on_points(k: int, step: int, values: Mapping[str, float]) -> None:
+        if not work.stopping():
+            work.emit({"kind": "points", "run_id": ids[k], "step": step, "values": dict(values)})
+
+    def on_step(step: int) -> None:
+        nonlocal told_at
+        if time.monotonic() - told_at >= PROGRESS_SECONDS:
+            told_at = time.monotonic()
+            for run_id in ids:
+                work.emit({"kind": "progress", "run_id": run_id, "step": step})
+
+    def on_states(found: Mapping[int, State]) -> None:
+        nonlocal saved_at, warned
+        saved_at = time.monotonic()
+        try:
+            for k, state in found.items():
+                state["meta"]["same_bits"] = same_bits(device_of(runs[k]))
+                ledger.save_checkpoint(ids[k], state)
+        except LedgerError as error:  # an older checkpoint, or none, costs time alone
+            if not warned:
+                warned = True
+                work.emit({"kind": "note", "message": f"{error} Training goes on."})
+
+    with one_thread():
+        chunk = Chunk(
+            runs, data, states=states or None, on_points=on_points, on_step=on_step,
+            on_states=on_states, stopping=work.stopping,
+            wants_states=lambda: time.monotonic() - saved_at >= work.checkpoint_seconds,
+        )  # fmt: skip
+        records = chunk.run()
+    for record in records:
+        ledger.write(record, replace=work.replace)
+        work.emit({"kind": "finished", "run_id": record.run_id, "step": record.config.train.steps})
+
+
+if __name__ == "__main__":
+    main()
+    os._exit(0)  # all is said and synced; taking torch apart would take seconds

@@ -1,0 +1,164 @@
+"""What a sweep consists of: its runs in order, their names and settings, when it was created.
+
+Written once, durably, before the first run trains; `created_ms` is the origin of every timestamp
+that tracking writes, so that writing again changes nothing.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from harness.config.run import RunConfig, nest, run_config, sweep_id, varying
+
+
+@dataclass(frozen=True, kw_only=True)
+class SweepManifest:
+    """A sweep, or (kind "single", sweep_id = run_id) one run trained by itself.
+
+    configs: run_id -> nested plain settings; names: run_id -> what tells it from the others;
+    varying: keys that differ; overrides: as the user gave them; tracking: experiment, address
+    without its password, parent's MLflow id once known.
+    """
+
+    sweep_id: str
+    created_ms: int
+    run_ids: tuple[str, ...]
+    configs: Mapping[str, Mapping[str, Any]]
+    names: Mapping[str, str]
+    kind: str = "sweep"
+    varying: tuple[str, ...] = ()
+    overrides: tuple[str, ...] = ()
+    tracking: Mapping[str, Any] = field(default_factory=dict)
+
+    def to_plain(self) -> dict[str, Any]:
+        """JSON values; settings that all runs share are held once."""
+        flats = {run_id: _flat(self.configs[run_id]) for run_id in self.run_ids}
+        base = flats[self.run_ids[0]] if self.run_ids else {}
+        own = {
+            run_id: {k: v for k, v in flat.items() if k not in base or base[k] != v}
+            for run_id, flat in flats.items()
+        }
+        plain = {entry.name: getattr(self, entry.name) for entry in dataclasses.fields(self)}
+        plain["names"] = [self.names[run_id] for run_id in self.run_ids]
+        plain["configs"] = [own[run_id] for run_id in self.run_ids]
+        return plain | {"base": base, "tracking": dict(self.tracking)}
+
+    @classmethod
+    def from_plain(cls, plain: Mapping[str, Any]) -> SweepManifest:
+        """The manifest of `to_plain`."""
+        ids = tuple(plain["run_ids"])
+        own = zip(ids, plain["configs"], strict=True)
+        return cls(
+            sweep_id=plain["sweep_id"],
+            created_ms=plain["created_ms"],
+            run_ids=ids,
+            configs={run_id: nest(plain["base"] | values) for run_id, values in own},
+            names=dict(zip(ids, plain["names"], strict=True)),
+            kind=plain["kind"],
+            varying=tuple(plain["varying"]),
+            overrides=tuple(plain["overrides"]),
+            tracking=plain["tracking"],
+        )
+
+    def joined(self, other: SweepManifest) -> SweepManifest:
+        """Add the other's runs behind the own ones; id and creation time stay.
+
+        Every run is named anew, by what varies now.
+        """
+        ids = (*self.run_ids, *(r for r in other.run_ids if r not in self.configs))
+        configs = {**other.configs, **self.configs}
+        flats = [_flat(configs[run_id]) for run_id in ids]
+        keys = tuple(k for k in flats[0] if any(f.get(k) != flats[0][k] for f in flats))
+        return dataclasses.replace(
+            self,
+            run_ids=ids,
+            configs=configs,
+            names=run_names({run_id: run_config(configs[run_id]) for run_id in ids}),
+            varying=keys,
+            overrides=(*self.overrides, *(o for o in other.overrides if o not in self.overrides)),
+        )
+
+
+def new_sweep(
+    runs: Mapping[str, RunConfig],
+    *,
+    names: Mapping[str, str] | None = None,
+    overrides: Sequence[str] = (),
+    tracking: Mapping[str, Any] | None = None,
+) -> SweepManifest:
+    """The manifest of run_id -> config, created now."""
+    keys = tuple(varying(runs.values()))
+    return SweepManifest(
+        sweep_id=sweep_id(runs),
+        created_ms=time.time_ns() // 1_000_000,
+        run_ids=tuple(runs),
+        configs={run_id: config.nested() for run_id, config in runs.items()},
+        names=dict(names or run_names(runs)),
+        varying=keys,
+        overrides=tuple(overrides),
+        tracking=tracking or {},
+    )
+
+
+def new_single(
+    run_id: str,
+    config: RunConfig,
+    *,
+    name: str | None = None,
+    overrides: Sequence[str] = (),
+    tracking: Mapping[str, Any] | None = None,
+) -> SweepManifest:
+    """The manifest of one run trained by itself, created now."""
+    sweep = new_sweep(
+        {run_id: config}, names={run_id: name or run_id}, overrides=overrides, tracking=tracking
+    )
+    return dataclasses.replace(sweep, sweep_id=run_id, kind="single")
+
+
+def run_names(runs: Mapping[str, RunConfig]) -> dict[str, str]:
+    """Run id -> what varies, such as "mse weight_scale=0.3 seed=1"; the id where nothing does.
+
+    What is chosen by name comes first, by its name alone: columns of run names are narrow. A key is
+    shortened to its last part where no other varying key ends alike.
+    """
+    keys = sorted(varying(runs.values()), key=lambda key: not key.endswith(".name"))
+    last = [_short(key) for key in keys]
+    label = {k: s if last.count(s) == 1 else k for k, s in zip(keys, last, strict=True)}
+    out = {}
+    for run_id, config in runs.items():
+        flat = config.flat()
+        parts = [_part(k, label[k], _value(flat[k])) for k in keys]
+        out[run_id] = " ".join(parts)[:240] or run_id
+    return out
+
+
+def _part(key: str, label: str, value: str) -> str:
+    alone = key.endswith(".name") and value != "none"
+    return value if alone else f"{label}={value}"
+
+
+def _short(key: str) -> str:
+    group, _, last = key.rpartition(".")
+    return group if last == "name" else last
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:g}"
+    if isinstance(value, list):
+        return "[" + ",".join(_value(v) for v in value) + "]"
+    return "null" if value is None else str(value)
+
+
+def _flat(nested: Mapping[str, Any]) -> dict[str, Any]:
+    out: dict[str, Any] = {}
+    for group, inner in nested.items():
+        if isinstance(inner, Mapping):
+            out |= {f"{group}.{key}": value for key, value in inner.items()}
+        else:
+            out[group] = inner
+    return out

@@ -1,0 +1,232 @@
+"""A comparison as text: a table or a pivot that fits the width, and the remarks under it."""
+
+from __future__ import annotations
+
+import io
+import textwrap
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from harness.analysis.selection import sort_key, text
+
+if TYPE_CHECKING:
+    from harness.analysis.comparison import Comparison
+    from harness.numerics.variance import Explained
+
+LIMIT = 40  # rows of a table for people; --csv and --json have all
+
+
+def rendered(found: Comparison, width: int = 80, *, limit: int = LIMIT) -> str:
+    """The comparison, `width` columns wide, without colours."""
+    out = io.StringIO()
+    show(found, Console(file=out, width=width, highlight=False, color_system=None), limit=limit)
+    return "\n".join(line.rstrip() for line in out.getvalue().splitlines()) + "\n"
+
+
+def show(found: Comparison, console: Console, *, limit: int = LIMIT) -> None:
+    """Print the comparison; rows beyond `limit` are counted, not shown."""
+    if len(found.by) == 2:
+        _pivot(found, console)
+    else:
+        _table(found, console, limit)
+    if found.differences is not None:
+        console.print()
+        _differences(found, console, limit)
+    if found.explained is not None:
+        console.print()
+        _explained(found.explained, console)
+    if found.remarks:
+        console.print()
+    for remark in found.remarks:
+        _say(console, remark)
+
+
+def _table(found: Comparison, console: Console, limit: int) -> None:
+    names = [name for name in found.shown if any(name in row["metrics"] for row in found.rows)]
+    rows = found.rows[:limit]
+    cells = {name: [_cell(row["metrics"].get(name), name) for row in rows] for name in names}
+    labels = short_names(found.keys)
+    settings = {key: [text(row["config"].get(key)) for row in rows] for key in found.keys}
+    said = [_verdicts(found.verdicts[i]) for i in range(len(rows))]
+    heads = {name: _header(name, cells[name]) for name in names}
+    rest = 2 + _width(["n", *(str(row["n"]) for row in rows)]) + _width(["verdict", *said])
+
+    def taken() -> int:
+        parts = [[*labels[key].split("\n"), *settings[key]] for key in found.keys]
+        return rest + sum(2 + _width(part) for part in parts)
+
+    room = console.width - (
+        2 + _width([*heads[names[0]].split("\n"), *cells[names[0]]]) if names else 0
+    )
+    if taken() > room:  # two-line headings leave the headline its place
+        labels = {key: _header(labels[key], settings[key]) for key in found.keys}
+    used = taken()
+    kept: list[str] = []
+    for name in names:  # as many as fit beside the settings, the first in any case
+        need = 2 + _width([*heads[name].split("\n"), *cells[name]])
+        if kept and used + need > console.width:
+            break
+        kept.append(name)
+        used += need
+    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
+    for key in found.keys:
+        table.add_column(labels[key], no_wrap=True)
+    table.add_column("n", justify="right", no_wrap=True)
+    for name in kept:
+        table.add_column(heads[name], justify="right", no_wrap=True)
+    table.add_column("verdict", overflow="fold")
+    for i, row in enumerate(rows):
+        own = [settings[key][i] for key in found.keys]
+        table.add_row(*own, str(row["n"]), *(cells[name][i] for name in kept), said[i])
+    console.print(table)
+    beyond = len(found.rows) - len(rows)
+    more = f"And {beyond} rows more: --csv or --json has all. " if beyond > 0 else ""
+    told = (
+        "Mean ± half the 95 % interval over n runs (Student's t); nats per character unless the "
+        "name says otherwise. --metric NAME shows others, --json has all."
+    )
+    _say(console, more + told)
+
+
+def _pivot(found: Comparison, console: Console) -> None:
+    down, across = found.by
+    heads = sorted({_held(row, across) for row in found.rows}, key=lambda v: sort_key(v[1]))
+    sides = sorted({_held(row, down) for row in found.rows}, key=lambda v: sort_key(v[1]))
+    at = {(_held(row, down)[0], _held(row, across)[0]): i for i, row in enumerate(found.rows)}
+    labels = short_names(found.by)
+    table = Table(
+        box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1), header_style="bold",
+        title=f"{found.headline} by {down} (down) and {across} (across)", title_justify="left",
+    )  # fmt: skip
+    table.add_column(f"{labels[down]} \\ {labels[across]}", overflow="fold")
+    for _, value in heads:
+        table.add_column(text(value), justify="right", overflow="fold")
+    for side, value in sides:
+        cells = []
+        for head, _ in heads:
+            i = at.get((side, head))
+            row = found.rows[i] if i is not None else None
+            entry = row["metrics"].get(found.headline) if row else None
+            rate = row["config"].get("optim.lr") if row and "optim.lr" not in found.by else None
+            extra = f" @{text(rate)}" if rate is not None else ""
+            cells.append(_cell(entry, found.headline) + extra if row else "")
+        table.add_row(text(value), *cells)
+    console.print(table)
+    counts = Counter(row["n"] for row in found.rows)
+    each = "-".join(str(n) for n in sorted({min(counts), max(counts)})) if counts else "0"
+    rates = "; @ the learning rate it was compared at" if "optim.lr" in found.keys else ""
+    _say(console, f"Mean ± half the 95 % interval over {each} runs{rates}. - : all diverged.")
+
+
+def _held(row: Mapping[str, Any], key: str) -> tuple[str, Any]:
+    value = row["config"].get(key)
+    return repr(value), value
+
+
+def _differences(found: Comparison, console: Console, limit: int) -> None:
+    assert found.differences is not None
+    name = found.headline
+    table = Table(
+        box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0), title_justify="left",
+        title=f"{name} less that of {found.baseline}, paired", title_style="bold",
+    )  # fmt: skip
+    labels = short_names(found.keys)
+    for key in found.keys:
+        table.add_column(labels[key], overflow="fold")
+    for head in ("pairs", "difference", "95 % interval", "effect size"):
+        table.add_column(head, justify="right", no_wrap=True)
+    for row, entries in list(zip(found.rows, found.differences, strict=True))[:limit]:
+        entry = entries.get(name)
+        if entry is None:
+            continue
+        ends = entry["ci95"]
+        span = f"{ends[0]:+.4f} to {ends[1]:+.4f}" if ends else "-"
+        effect = entry["effect_size"]
+        own = [text(row["config"].get(key)) for key in found.keys]
+        size = f"{effect:+.1f}" if effect is not None else "-"
+        table.add_row(*own, str(entry["n"]), f"{entry['mean']:+.4f}", span, size)
+    console.print(table)
+    _say(
+        console,
+        "Pairs share seed, batches and split. Effect size: mean difference over its sd. An "
+        "interval that holds 0 shows no difference.",
+    )
+
+
+def _explained(found: Explained, console: Console) -> None:
+    table = Table(
+        box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0), title_justify="left",
+        title=f"what the spread of {found.metric} comes from (sd {found.sd:.4f})",
+        title_style="bold",
+    )  # fmt: skip
+    for head in ("source", "share", "less chance", "df", "F", "p"):
+        table.add_column(head, justify="left" if head == "source" else "right")
+    for one in found.shares:
+        table.add_row(
+            one.source, f"{one.share:.1%}", "-" if one.unbiased is None else f"{one.unbiased:.1%}",
+            str(one.df), "-" if one.f is None else f"{one.f:.1f}",
+            "-" if one.p is None else f"{one.p:.2g}",
+        )  # fmt: skip
+    console.print(table)
+    left = f" {found.left_out} without every combination left out." if found.left_out else ""
+    _say(
+        console,
+        f"Additive analysis of variance within {found.configurations} configuration"
+        f"{'' if found.configurations == 1 else 's'}.{left}",
+    )
+
+
+def short_names(keys: Sequence[str]) -> dict[str, str]:
+    """The last part of each key, or its group for a .name; whole where two would look alike."""
+    short = {}
+    for key in keys:
+        group, _, last = key.rpartition(".")
+        short[key] = group if last == "name" else last
+    counts = Counter(short.values())
+    return {key: name if counts[name] == 1 else key for key, name in short.items()}
+
+
+def _cell(entry: Mapping[str, Any] | None, name: str) -> str:
+    if entry is None:
+        return "-"
+    digits = 0 if name.endswith("step") else 4
+    value = number(entry["mean"], digits)
+    if entry["ci95"] is None:
+        return value
+    return f"{value} ±{number((entry['ci95'][1] - entry['ci95'][0]) / 2, digits)}"
+
+
+def number(value: float, digits: int = 4) -> str:
+    """Four decimals where that says something, otherwise four figures."""
+    if value == 0 or 1e-3 <= abs(value) < 1e4:
+        return f"{value:.{digits}f}"
+    return f"{value:.4g}"
+
+
+def _header(name: str, cells: Sequence[str]) -> str:
+    """A column's name, broken where it is wider than what stands under it."""
+    if len(name) <= _width(["", *cells]):
+        return name
+    return (
+        name.replace("_", "_\n", 1) if "_" in name and "/" not in name else name.replace("/", "\n/")
+    )
+
+
+def _verdicts(counted: Counter[str]) -> str:
+    if len(counted) == 1:
+        return next(iter(counted))
+    return ", ".join(f"{n} {verdict}" for verdict, n in counted.most_common())
+
+
+def _width(cells: Sequence[str]) -> int:
+    return max(map(len, cells))
+
+
+def _say(console: Console, words: str) -> None:
+    for line in textwrap.wrap(words, console.width):
+        console.print(line, markup=False, style="dim")

@@ -1,0 +1,148 @@
+"""Learning curves: validation and training over steps, with the spread over seeds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from harness.render.figures import style
+from harness.render.figures.selection import facets, floor_lines, held_sentence, most, unit
+
+if TYPE_CHECKING:
+    from harness.analysis.effects import Key, Swept
+
+MSE_NOTE = (
+    "Softmax is the wrong link for the raw logits of `mse`: its nll overstates how bad it is; "
+    "compare it by accuracy or by the calibrated nll."
+)
+LINES = (("solid", "validation"), ("dashed", "training"))
+DOTTED = ("dotted", "floors by counting")
+Curve = tuple[Any, Any, Any]  # steps, mean, standard deviation over seeds
+
+
+def curve_figure(
+    swept: Swept, key: Key | None, floors: Mapping[str, float], *, name: str, title: str
+) -> style.Figure | None:
+    """Curves of nll: a panel a loss, a colour a level of `key`, the rest as in the best config.
+
+    None where the table holds no curves of nll (or, failing that, of a loss).
+    """
+    metric, curves = _curves(swept)
+    if curves is None:
+        return None
+    near = floors if metric == "nll" else {}
+    label_y = f"{metric} ({unit(swept) if metric == 'nll' else 'own units'})"
+    free = [key.name] if key else []
+    panels, caught, mixed, cut = [], {}, False, False
+    with style.draw():
+        for place, (loss, heading, mask) in enumerate(facets(swept, free)):
+            kept, held = swept.hold_best([*free, "loss.name"], mask)
+            lines = _lines(swept, curves, metric, key, kept)
+            if not lines:
+                continue
+            caught[loss] = held
+            mixed |= _mixed(swept, kept, key)
+            figure, told, over = _draw(lines, key, near, label_y)
+            cut |= over
+            whose = f" of {loss}" if loss else ""
+            panels.append(
+                style.panel(
+                    figure, title=heading, prefix=f"{name[0]}{name[-1]}{place}-",
+                    alt=f"Learning curves{whose}, {metric} on validation: {'; '.join(told)}.",
+                )
+            )  # fmt: skip
+    if not panels:
+        return None
+    what = "Cross-entropy of softmax(logits)" if metric == "nll" else "Loss"
+    colour = f" Colours: `{key.name}`." if key else ""
+    notes = ["Lines above the upper edge are cut: the first steps of a bad start."] * cut
+    notes += [MSE_NOTE] * (metric == "nll" and "mse" in caught)
+    band = ("band", "± 1 sd over runs of all other settings" if mixed else "± 1 sd over seeds")
+    return style.Figure(
+        name=name, title=title, panels=panels, note=" ".join(notes),
+        caption=f"{what} on whole splits over training steps.{colour}{held_sentence(caught)}",
+        key=[*LINES, *[band] * (swept.replicates > 1 or mixed), *[DOTTED] * bool(near)],
+    )  # fmt: skip
+
+
+def _mixed(swept: Swept, mask: Any, key: Key | None) -> bool:
+    """Whether runs of one colour differ in more than their seeds."""
+    configs = swept.runs["config"][mask].nunique()
+    return bool(configs > (len(set(key.codes[mask])) if key else 1))
+
+
+def _curves(swept: Swept) -> tuple[str, Any]:
+    curves = swept.table.curves
+    if not len(curves):
+        return "", None
+    names = set(curves["name"].unique())
+    for metric in ("nll", "loss"):
+        if f"{metric}/val" in names or f"{metric}/train" in names:
+            return metric, curves[curves["name"].isin([f"{metric}/train", f"{metric}/val"])]
+    return "", None
+
+
+def _lines(swept: Swept, curves: Any, metric: str, key: Key | None, mask: Any) -> list[Any]:
+    """(level, {split: Curve}) for each colour."""
+    out = []
+    present = sorted(set(key.codes[mask])) if key else [0]
+    for level in [present[i] for i in most(len(present), 4 if key and key.binned else 6)]:
+        inside = mask & (key.codes == level) if key else mask
+        ids = swept.runs.loc[inside, "run_id"]
+        mine = curves[curves["run_id"].isin(set(ids))]
+        splits = {}
+        for split in ("train", "val"):
+            part = mine[mine["name"] == f"{metric}/{split}"]
+            if len(part):
+                table = part.groupby("step")["value"].agg(["mean", "std", "count"])
+                table = table[table["count"] == table["count"].max()]
+                splits[split] = (
+                    table.index.to_numpy(),
+                    table["mean"].to_numpy(),
+                    table["std"].to_numpy(),
+                )
+        if splits:
+            out.append((level, splits))
+    return out
+
+
+def _draw(
+    lines: list[Any], key: Key | None, floors: Mapping[str, float], label_y: str
+) -> tuple[Any, list[str], bool]:
+    """(figure, what it shows in words, whether lines leave it above)."""
+    labels = [f"{key.short}={key.labels[level]}" if key else "validation" for level, _ in lines]
+    figure, axes = style.canvas(right=style.room_for([*labels, "counting (val)" if floors else ""]))
+    tones = style.colours(bool(key and key.numeric), len(lines))
+    ends, late, every, told = [], [*floors.values()], [], []
+    for (_, splits), tone, label in zip(lines, tones, labels, strict=True):
+        for split, (steps, mean, sd) in splits.items():
+            dashed = split == "train" and "val" in splits
+            dashes, width = ((0, (4, 2)), 1.1) if dashed else ("-", 1.7)
+            axes.plot(steps, mean, color=tone, linewidth=width, linestyle=dashes)
+            if np.isfinite(sd).any():
+                axes.fill_between(steps, mean - sd, mean + sd, color=tone, alpha=0.16, linewidth=0)
+            late += mean[len(mean) // 20 + 1 :].tolist() or mean.tolist()
+            every += mean.tolist()
+        last = (splits.get("val") or splits["train"])[1][-1]
+        ends.append((float(last), label, tone))
+        told.append(f"{label} ends at {style.number(float(last))}")
+    low, high = _limits(late)
+    axes.set_ylim(low, high)
+    axes.set_xlim(left=0)
+    axes.set_xlabel("training step")
+    axes.set_ylabel(label_y)
+    ends += floor_lines(axes, {n: v for n, v in floors.items() if low <= v <= high})
+    style.label_ends(axes, ends)
+    return figure, told, max(every) > high
+
+
+def _limits(late: list[float]) -> tuple[float, float]:
+    """Limits that show what comes after the first steps, not what a diverging run did."""
+    known = np.array(late)
+    known = known[known <= 4 * np.median(known)] if np.median(known) > 0 else known
+    low, high, cap = float(known.min()), float(known.max()), float(np.quantile(known, 0.9))
+    high = min(high, 2 * cap - low) if cap > low else high + 0.1
+    pad = 0.05 * max(high - low, 1e-3)
+    return low - pad, high + pad

@@ -1,0 +1,78 @@
+"""Which runs and lines a figure shows when there are more than fit it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from harness.render.figures import style
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+    from harness.analysis.effects import Swept
+
+FLOORS = {
+    "floor/unigram": "unigram", "floor/bigram": "bigram",
+    "floor/context": "floor (train)", "floor/context_val": "counting (val)",
+    "floor/entropy_rate": "entropy rate",
+}  # fmt: skip
+
+
+def most(count: int, limit: int) -> list[int]:
+    """Indices 0..count-1, thinned evenly to at most `limit`, both ends kept."""
+    if count <= limit:
+        return list(range(count))
+    return sorted(set(np.linspace(0, count - 1, limit).round().astype(int).tolist()))
+
+
+def name_of(runs: Any, key: str) -> str:
+    """The value that all these runs share of a setting, as text; "" where there is none."""
+    values = set(map(str, runs[key])) if key in runs else set()
+    return values.pop() if len(values) == 1 else ""
+
+
+def unit(swept: Swept) -> str:
+    """The unit of nll for these data."""
+    from harness.components.registry import BINARY_SOURCES
+
+    names = set(swept.runs["data.name"]) if "data.name" in swept.runs else set()
+    return "nats/example" if names and names <= set(BINARY_SOURCES) else "nats/char"
+
+
+def facets(swept: Swept, taken: Sequence[str], limit: int = 8) -> list[tuple[str, str, Any]]:
+    """(title, heading, mask) of each panel: one a loss where losses vary, else one for all."""
+    key = swept.keys.get("loss.name")
+    if key is None or "loss.name" in taken:
+        return [("", "", np.ones(len(swept.runs), bool))]
+    shown = most(len(key.labels), limit)
+    return [(key.labels[i], f"loss={key.labels[i]}", key.codes == i) for i in shown]
+
+
+def floor_lines(axes: Axes, floors: Mapping[str, float]) -> list[tuple[float, str, str]]:
+    """Draw the floors as thin dotted lines; their (y, label, colour) for label_ends."""
+    ends = []
+    for name, label in FLOORS.items():
+        if name in floors:
+            axes.axhline(floors[name], color=style.FAINT, linewidth=0.8, linestyle=(0, (1, 2)))
+            ends.append((floors[name], label, style.FAINT))
+    return ends
+
+
+def held_sentence(held: Mapping[str, Mapping[str, str]]) -> str:
+    """What each panel (by its loss) holds fixed, as a sentence for the caption; "" for nothing."""
+    words = {
+        loss: ", ".join(f"`{name}={value}`" for name, value in fixed.items())
+        for loss, fixed in held.items()
+    }
+    if not any(words.values()):
+        return ""
+    if len(set(words.values())) == 1:
+        return f" Held: {next(iter(words.values()))}, as in the best configuration."
+    same: dict[str, list[str]] = {}
+    for loss, fixed in words.items():
+        same.setdefault(fixed or "nothing", []).append(loss)
+    parts = "; ".join(f"{', '.join(losses)}: {fixed}" for fixed, losses in same.items())
+    return f" Held, as in the best configuration of each loss: {parts}."

@@ -1,0 +1,289 @@
+"""The loss before the first step: what theory expects, what was measured, over the weight scale."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from matplotlib.figure import Figure as Canvas
+
+from harness.analysis.effects import Key, Swept, config_of, explained
+from harness.analysis.selection import text
+from harness.components.registry import BINARY_SOURCES, LOSSES
+from harness.config.run import Reg, RunConfig, field_rules
+from harness.errors import ConfigError, HarnessError
+from harness.render.figures import style
+from harness.render.figures.selection import most, name_of
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+    from harness.analysis.table import SweepTable
+    from harness.data.dataset import Dataset
+
+SCALE = "init.weight_scale"
+SCALES = tuple(float(f"{x:.4g}") for x in np.geomspace(0.01, 30, 25))
+UNITS = {
+    "cross_entropy": "nats/char", "nll": "nats/char", "mse": "squared error",
+    "brier": "squared error", "bce": "nats/class", "hinge": "margin units",
+    "crammer_singer": "margin units", "squared_error": "squared error",
+    "binary_cross_entropy": "nats/example", "max_margin": "margin units",
+}  # fmt: skip
+THEORY_LINES = 12  # drawn as smooth curves up to here; beyond, straight between the swept scales
+DASHES = (0, (4, 3))
+
+
+def initial_loss_figure(swept: Swept) -> style.Figure | None:
+    """Panels of initial loss, one a loss: lines expected, dots measured; None without the metrics.
+
+    Over the weight scale where it varies, else over the numeric init setting that moves the start
+    most, else measured against expected.
+    """
+    measured = swept.known("init/loss_measured")
+    measured = measured[measured > 0]
+    if not len(measured):
+        return None
+    there = swept.runs.index.isin(measured.index)
+    losses, scale = swept.keys.get("loss.name"), _scale_key(swept)
+    groups: list[tuple[str, Any]] = [(name_of(swept.runs, "loss.name"), there)]
+    if losses is not None:
+        groups = [(label, there & (losses.codes == i)) for i, label in enumerate(losses.labels)]
+        groups = [(label, mask) for label, mask in groups if mask.any()][:8]
+    if scale is None and "init/loss_expected" not in swept.runs:
+        return None
+    other = _second_key(swept, [k for k in (scale, losses) if k is not None])
+    lines = len(groups) * (len(other.labels) if other else 1)
+    with style.draw():
+        panels = [
+            _panel(swept, mask, scale, other, label, prefix=f"i{n}-", smooth=lines <= THEORY_LINES)
+            for n, (label, mask) in enumerate(groups)
+        ]
+    what = f"over `{scale.name}`" if scale else "against the expected one"
+    lines_are = "what theory expects of the settings alone" if scale else "measured = expected"
+    zero = scale is not None and 0 in scale.values
+    return style.Figure(
+        name="initial-loss",
+        title="The loss before the first step",
+        caption=f"Initial loss of every run (dots) {what}, in the loss's own units, log axes. "
+        f"Lines: {lines_are}. Dashed: all logits equal."
+        + (f" Colours: `{other.name}`." if other else ""),
+        panels=panels,
+        note="A zero has no place on a log axis and is left out." if zero else "",
+    )
+
+
+def _scale_key(swept: Swept) -> Key | None:
+    """The init setting to draw over: weight_scale, or the number that moves the start most."""
+    own = [k for k in swept.keys.values() if k.name.startswith("init.") and k.numeric]
+    own = [k for k in own if max(k.values) > 0 and not k.binned]
+    found = next((k for k in own if k.name == SCALE), None)
+    if found is None and own:
+        moves = swept.influence_on("init/loss_measured", log=True)
+        found = max(
+            (k for k in own if moves[k.name] > 0.01), key=lambda k: moves[k.name], default=None
+        )
+    return found
+
+
+def _second_key(swept: Swept, known: Sequence[Key]) -> Key | None:
+    """What else moves the start, once these settings are accounted for; None where little does."""
+    values = swept.known("init/loss_measured")
+    values = values[values > 0]
+    at, logs = values.index.to_numpy(), np.log(values.to_numpy())
+    cell = np.zeros(len(at), np.int64)
+    for key in known:
+        cell = cell * len(key.labels) + key.codes[at]
+    means = np.bincount(cell, weights=logs) / np.maximum(np.bincount(cell), 1)
+    rest = logs - means[cell]
+    groups = ("init.", "model.", "data.", "loss.")
+    shares = {
+        key.name: explained(rest, key.codes[at])
+        for key in swept.keys.values()
+        if key not in known and key.name.startswith(groups)
+    }
+    name = max(shares, key=lambda n: shares[n], default="")
+    return swept.keys[name] if name and shares[name] > 0.1 else None
+
+
+@dataclass
+class _Drawn:
+    """What a panel has come to hold: values for its limits, line ends for its labels."""
+
+    seen: list[float] = field(default_factory=list)
+    ends: list[tuple[float, str, str]] = field(default_factory=list)
+
+
+def _panel(
+    swept: Swept, mask: Any, scale: Key | None, other: Key | None, loss: str, *, prefix: str,
+    smooth: bool,
+) -> style.Panel:  # fmt: skip
+    runs = swept.runs[mask]
+    levels = most(len(other.labels), 6) if other else [0]
+    labels = [f"{other.short}={other.labels[i]}" for i in levels] if other else ["expected"]
+    figure, axes = style.canvas(right=style.room_for([*labels, "equal logits"]))
+    drawn = _Drawn()
+    tones = style.colours(bool(other and other.numeric), len(levels))
+    for tone, level, label in zip(tones, levels, labels, strict=True):
+        part = runs[other.codes[mask] == level] if other else runs
+        x = part[scale.name if scale else "init/loss_expected"].astype(float)
+        part, x = part[x > 0], x[x > 0]
+        y = part["init/loss_measured"].to_numpy(float)
+        axes.plot(x, y, "o", color=tone, markersize=3.6, alpha=0.75, markeredgewidth=0)
+        drawn.seen += [*y, *([] if scale else x)]
+        line = _expected(part, scale, smooth=smooth) if scale and len(part) else None
+        if line is not None:
+            axes.plot(*line, color=tone, zorder=1.5)
+            drawn.seen += list(line[1])
+            drawn.ends.append((float(line[1][-1]), label, tone))
+        elif scale is None and other and len(part):
+            drawn.ends.append((float(np.median(y)), label, tone))
+    _equal_logits(axes, runs, drawn)
+    unit = UNITS.get(loss, "own units")
+    low, high = min(drawn.seen) / 1.15, max(drawn.seen) * 1.15
+    style.log_axis(axes, "y", low, high)
+    over = f" over {scale.name} from {scale.labels[0]} to {scale.labels[-1]}" if scale else ""
+    if scale:
+        spots = [v for v in scale.values if v > 0]
+        if scale.logarithmic:
+            style.log_axis(axes, "x", min(spots) / 1.25, max(spots) * 1.25, spots)
+        axes.set_xlabel(f"{scale.name} ({field_rules()[scale.name].get('unit') or 'value'})")
+    else:
+        style.log_axis(axes, "x", low, high)
+        axes.plot([low, high], [low, high], color=style.FAINT, linewidth=1, zorder=1)
+        axes.set_xlabel(f"expected initial loss ({unit})")
+    axes.set_ylabel(f"initial loss ({unit})")
+    style.label_ends(axes, drawn.ends)
+    measured = runs["init/loss_measured"]
+    alt = (
+        f"Initial {loss} of {len(runs)} runs{over}: {style.number(float(measured.min()))} to "
+        f"{style.number(float(measured.max()))} {unit}."
+    )
+    return style.panel(figure, title=loss, alt=alt, prefix=prefix)
+
+
+def _equal_logits(axes: Axes, runs: Any, drawn: _Drawn) -> None:
+    """The dashed line of a network without an opinion, where all these runs share it."""
+    if "init/loss_uniform" in runs and runs["init/loss_uniform"].nunique() == 1:
+        uniform = float(runs["init/loss_uniform"].dropna().iloc[0])
+        axes.axhline(uniform, color=style.FAINT, linewidth=1, linestyle=DASHES)
+        drawn.seen.append(uniform)
+        drawn.ends.append((uniform, "equal logits", style.FAINT))
+
+
+def _expected(part: Any, scale: Key, *, smooth: bool) -> tuple[Any, Any] | None:
+    """(x, y) of the expected initial loss: from theory where data are at hand, else as logged."""
+    if "init/loss_expected" not in part or not part["init/loss_expected"].notna().any():
+        return None
+    logged = part.assign(x=part[scale.name].astype(float)).groupby("x")["init/loss_expected"].mean()
+    logged = logged.dropna()
+    if smooth and len(logged) > 1 and scale.logarithmic:
+        try:
+            run = config_of(part.iloc[0].to_dict())
+            x = np.geomspace(logged.index[0], logged.index[-1], 17)
+            y = expected_over(run, scale.name, x.tolist())
+        except (HarnessError, OSError):
+            y = []
+        at = np.exp(np.interp(np.log(logged.index), np.log(x), np.log(y))) if y else np.inf
+        if np.allclose(at, logged, rtol=0.1):  # the same data and theory as when it was logged
+            return x, np.array(y)
+    return logged.index.to_numpy(), logged.to_numpy()
+
+
+def expected_over(
+    run: RunConfig, key: str, values: Sequence[float], data: Dataset | None = None
+) -> list[float]:
+    """Expected initial loss of a config with one init setting at each of these values, or nan."""
+    from harness.data.dataset import load_data
+    from harness.theory.initial_loss import expected_initial_loss
+
+    data = data or load_data(run.data)
+    out = []
+    for value in values:
+        change: dict[str, Any] = {key.removeprefix("init."): float(value)}
+        init = dataclasses.replace(run.init, **change)
+        expected = expected_initial_loss(dataclasses.replace(run, init=init), data).expected
+        out.append(math.nan if expected is None else expected)
+    return out
+
+
+def plot_initial_loss(
+    path: str | Path, run: RunConfig | None = None, losses: Sequence[str] = (), *,
+    table: SweepTable | None = None, scales: Sequence[float] = SCALES,
+) -> Path:  # fmt: skip
+    """Draw expected initial loss against init.weight_scale, a panel a loss, to a file.
+
+    run: the other settings (default: those of the table's first run, else all defaults); losses:
+    names, default the run's own, or those in `table`. Dots: measured initial losses of the table's
+    runs that start as `run` does but for the scale. The suffix of `path` (svg, png, pdf) decides
+    the kind. ConfigError for an unknown loss or suffix.
+    """
+    from harness.data.dataset import load_data
+    from harness.theory.initial_loss import expected_initial_loss
+
+    path, dots = Path(path), None
+    if table is not None and len(table.runs):
+        run = run or config_of(table.runs.iloc[0].to_dict())
+        dots = _alike(Swept(table), run)
+    run = run or RunConfig()
+    if path.suffix not in (".svg", ".png", ".pdf"):
+        raise ConfigError(f"--plot is {str(path)!r}; allowed: a file ending in .svg, .png or .pdf.")
+    names = list(losses) or [run.loss.name]
+    if not losses and dots is not None and "loss.name" in dots:
+        names = list(dict.fromkeys(dots["loss.name"]))
+    kind = "binary" if run.data.name in BINARY_SOURCES else "classes"
+    for name in names:
+        if name not in LOSSES or LOSSES[name].kind != kind:
+            able = ", ".join(n for n, entry in LOSSES.items() if entry.kind == kind)
+            raise ConfigError(f"loss {name!r} does not fit data={run.data.name}; allowed: {able}.")
+    data = load_data(run.data)
+    columns = min(3, len(names))
+    rows = -(-len(names) // columns)
+    with style.draw():
+        size = (style.WIDTH * columns, (style.HEIGHT + 0.25) * rows)
+        figure = Canvas(figsize=size, layout="constrained")
+        for place, name in enumerate(names):
+            loss = dataclasses.replace(run.loss, name=name)
+            one = dataclasses.replace(run, loss=loss, reg=Reg())
+            expected = expected_over(one, SCALE, scales, data)
+            uniform = expected_initial_loss(one, data).uniform or float("nan")
+            axes = figure.add_subplot(rows, columns, place + 1)
+            _draw_one(axes, np.array(scales), np.array(expected), uniform, name, dots)
+        style.save(figure, path)
+    return path
+
+
+def _alike(swept: Swept, run: RunConfig) -> Any:
+    """Finished runs that share with `run` what shapes the start, but for weight scale and loss."""
+    own, runs = run.flat(), swept.runs
+    keep = np.ones(len(runs), bool)
+    for name in swept.keys:
+        if name.startswith(("init.", "model.", "data.", "loss.")) and name not in (
+            SCALE,
+            "loss.name",
+        ):
+            keep &= np.array([text(value) == text(own[name]) for value in runs[name]])
+    return runs[keep]
+
+
+def _draw_one(axes: Axes, xs: Any, ys: Any, uniform: float, name: str, dots: Any) -> None:
+    axes.plot(xs, ys, color=style.OKABE_ITO[0], label="expected")
+    axes.axhline(uniform, color=style.FAINT, linewidth=1, linestyle=DASHES, label="equal logits")
+    seen = [*ys[np.isfinite(ys)], uniform]
+    if dots is not None and "init/loss_measured" in dots:
+        mine = dots[(dots["loss.name"] == name) & (dots["init/loss_measured"] > 0)]
+        x, y = mine[SCALE].astype(float), mine["init/loss_measured"].astype(float)
+        if len(y):
+            tone = style.OKABE_ITO[1]
+            axes.plot(x, y, "o", color=tone, markersize=4, alpha=0.7, label="measured")
+            seen += y.tolist()
+    style.log_axis(axes, "x", float(xs.min()) / 1.1, float(xs.max()) * 1.1)
+    style.log_axis(axes, "y", min(seen) / 1.15, max(seen) * 1.15)
+    axes.set_title(name, loc="left", fontsize=9, fontweight="bold")
+    axes.set_xlabel(f"{SCALE} (multiple of the scheme's std)")
+    axes.set_ylabel(f"initial loss ({UNITS[name]})")
+    axes.legend(frameon=False, fontsize=8)

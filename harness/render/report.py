@@ -1,0 +1,149 @@
+"""`harness report`: one sweep as one HTML file that needs nothing else, to read, print and send.
+
+The page is made of what the table of runs holds: figures appear where their settings were swept
+and their metrics are there. Text comes from findings, drawings from figures, looks from
+templates/report.html.j2.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import html
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import jinja2
+from markupsafe import Markup
+
+from harness.analysis import findings
+from harness.analysis.effects import Swept, config_of
+from harness.errors import HarnessError
+from harness.render import report_tables as tables
+from harness.render.figures.curves import curve_figure
+from harness.render.figures.heat import heat_figure
+from harness.render.figures.path import path_figure
+from harness.render.figures.selection import unit
+from harness.render.figures.settings import settings_figure
+from harness.render.figures.start import initial_loss_figure
+from harness.render.figures.style import Figure, number
+
+if TYPE_CHECKING:
+    from harness.analysis.table import SweepTable
+
+TEMPLATES = Path(__file__).parent / "templates"
+STARTS = ("init.weight_scale", "init.output_scale", "init.scheme", "init.embed_scale")
+FLOOR_WORDS = {
+    "floor/unigram": "symbol frequencies alone, training split",
+    "floor/bigram": "counts of one character of context, training split",
+    "floor/context": "counts of the whole context, training split: no model of it trains lower",
+    "floor/unigram_val": "symbol frequencies (add 0.1) on validation",
+    "floor/bigram_val": "one character of context (add 0.1) on validation",
+    "floor/context_val": "counting the whole context (add 0.1) on validation: to be beaten",
+    "floor/entropy_rate": "entropy rate of the source: the lowest expected nll",
+    "floor/oracle_train": "the true source on the training words",
+    "floor/oracle_val": "the true source on the validation words",
+    "floor/oracle_test": "the true source on the test words",
+}
+
+
+def build(table: SweepTable) -> str:
+    """The page of a table of runs, as HTML text."""
+    swept = Swept(table)
+    floors = floors_of(swept)
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(TEMPLATES), autoescape=True, trim_blocks=True,
+        lstrip_blocks=True, undefined=jinja2.StrictUndefined,
+    )  # fmt: skip
+    environment.filters |= {"marked": marked, "number": number}
+    page = environment.get_template("report.html.j2")
+    return page.render(
+        title=f"Sweep {str(table.meta.get('sweep_id') or 'of runs')[:8]}",
+        size=findings.size(swept),
+        when=_when(table.meta),
+        headline=findings.headline(swept, floors),
+        keys=[
+            {"name": k.name, "values": ", ".join(k.labels), "share": swept.influence.get(k.name)}
+            for k in swept.keys.values()
+        ],
+        figures=figures_of(swept, floors),
+        warnings=tables.start_warnings(swept),
+        metric=swept.metric, unit=unit(swept),
+        leaders=tables.leaders(swept), shown=tables.ROWS, configurations=len(swept.ranked),
+        columns={n: short for n, short in tables.COLUMNS.items() if len(swept.known(n))},
+        mse="loss.name" in swept.runs and "mse" in set(swept.runs["loss.name"]),
+        verdicts=tables.verdicts(swept), diverged=tables.diverged(swept),
+        failed=tables.failed(swept),
+        floors=[(n, floors[n], FLOOR_WORDS[n]) for n in FLOOR_WORDS if n in floors],
+        data=tables.data(swept), machine=tables.machine(table.meta), settings=tables.shared(swept),
+        overrides=[tables.without_folder(str(o)) for o in table.meta.get("overrides") or ()],
+    )  # fmt: skip
+
+
+def write(table: SweepTable, path: str | Path) -> Path:
+    """Write the page to a file; HarnessError where that is not possible."""
+    path = Path(path)
+    page = build(table)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(page, encoding="utf-8")
+    except OSError as error:
+        raise HarnessError(f"{path} cannot be written: {error.strerror}.") from error
+    return path
+
+
+def figures_of(swept: Swept, floors: Mapping[str, float]) -> dict[str, list[Figure]]:
+    """Figures by part of the page: start, curves, maps, path; those without data are left out."""
+    keys, metric = swept.keys, swept.metric or ""
+    names = [n for n in swept.influence if n != "loss.name"]
+    main = keys.get("reg.strength") or (keys[names[0]] if names else None)
+    starts = [keys[n] for n in STARTS if n in keys and keys[n] is not main]
+    of = unit(swept)
+    drawn: dict[str, list[Figure | None]] = {
+        "start": [initial_loss_figure(swept)],
+        "curves": [
+            curve_figure(swept, main, floors, name="curves", title="Learning curves"),
+            *(
+                curve_figure(swept, key, floors, name="curves-by-start", title="Curves by start")
+                for key in starts[:1]
+            ),
+        ],
+        "settings": [settings_figure(swept, floors)],
+        "maps": [
+            heat_figure(swept, metric, name="best-validation", title="Best validation", unit=of),
+            heat_figure(swept, "gap/nll", name="gap", title="Validation minus training", unit=of),
+        ],
+        "path": [path_figure(swept, floors)],
+    }
+    return {part: [f for f in figures if f is not None] for part, figures in drawn.items()}
+
+
+def floors_of(swept: Swept) -> dict[str, float]:
+    """floor/* of the sweep: as logged, else counted anew where the very same data are at hand."""
+    floors = {k: float(v) for k, v in (swept.meta.get("floors") or {}).items()}
+    if floors or not len(swept.runs) or any(n.startswith("data.") for n in swept.table.varying):
+        return floors
+    from harness.data.baselines import floors as count_floors
+    from harness.data.dataset import load_data
+
+    try:
+        data = load_data(config_of(swept.runs.iloc[0].to_dict()).data)
+    except (HarnessError, OSError):
+        return {}
+    known = (swept.meta.get("data") or {}).get("sha256")
+    return {} if known and known != data.sha256 else count_floors(data)
+
+
+def _when(meta: Mapping[str, Any]) -> str:
+    created = meta.get("created")
+    if not isinstance(created, (int, float)):
+        return ""
+    return dt.datetime.fromtimestamp(created, dt.UTC).strftime("%Y-%m-%d %H:%M UTC")
+
+
+def marked(words: str) -> Markup:
+    """`code` and **strong** as HTML; all else escaped."""
+    safe = html.escape(words)
+    safe = re.sub(r"`([^`]+)`", r"<code>\1</code>", safe)
+    return Markup(re.sub(r"\*\*([^*]+)\*\*", r"<strong>\1</strong>", safe))  # noqa: S704 - escaped above

@@ -1,0 +1,225 @@
+"""The tables of a report as plain rows: leaderboard, verdicts, warnings, runs that went wrong."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from harness.analysis import findings
+from harness.analysis.effects import Swept, config_of
+from harness.analysis.selection import text
+from harness.config.run import RunConfig, field_rules
+from harness.errors import HarnessError
+from harness.records.saved import overrides_of
+from harness.render.figures.style import number
+from harness.theory.advice import GOOD, WRONG, Z_LIMIT
+from harness.tracking.store import redacted
+
+ROWS = 20  # configurations on the leaderboard, and in the lists of diverged and failed ones
+COLUMNS = {  # beside settings and yardstick; those that no run has are left out
+    "nll/train": "nll/train", "gap/nll": "gap", "nll/test": "nll/test",
+    "nll_calibrated/val": "calibrated", "accuracy/val": "accuracy",
+    "init/loss_measured": "first loss", "best/step": "best step",
+}  # fmt: skip
+MARKOV_ALONE = ("words", "source_seed")  # settings that other sources do not read
+WHY_OFF = (
+    f"measured and expected differ by more than {Z_LIMIT:g} standard deviations: a wrong fan-in, a "
+    "doubled bias, a layer that is not scaled"
+)
+WHY_SOME = f"the first loss is {GOOD:g} to {WRONG:g} times that of equal logits"
+WHY_WRONG = (
+    f"the first loss is more than {WRONG:g} times that of equal logits; the first steps only "
+    "unlearn it"
+)
+
+
+def leaders(swept: Swept) -> list[dict[str, Any]]:
+    """The best configurations, seeds folded, each with the commands that train it again."""
+    out = []
+    for place, row in swept.ranked.head(ROWS).iterrows():
+        part = swept.runs.loc[row["at"]]
+        best = int(part[str(swept.metric)].astype(float).idxmin())
+        counts = part["verdict"].value_counts()
+        one: dict[str, Any] = {
+            "place": int(str(place)) + 1,
+            "settings": findings.settings_words(swept, best, short=True) or "`defaults`",
+            "mean": f"{row['mean']:.4f}", "sd": f"± {row['sd']:.4f}" if row["n"] > 1 else "",
+            "n": int(row["n"]), "run": part.at[best, "run_id"],
+            "verdict": ", ".join(v if n == len(part) else f"{n} {v}" for v, n in counts.items()),
+        }  # fmt: skip
+        for name in COLUMNS:
+            known = part[name].dropna().tolist() if name in part else []
+            digits = 4 if "nll" in name else 3
+            one[name] = number(float(np.mean(known)), digits) if known else "-"
+        one["train"] = _train_command(part.loc[best].to_dict())
+        out.append(one)
+    return out
+
+
+def _train_command(row: Mapping[str, Any]) -> str:
+    """`harness train ...` with every setting of the run that is not a default."""
+    try:
+        words = overrides_of(config_of(row))
+    except HarnessError:
+        return ""
+    rules = field_rules()
+    words = [word for word in words if rules[word.partition("=")[0]]["numeric"]]
+    return " ".join(["harness train", *map(shlex.quote, map(without_folder, words))])
+
+
+def without_folder(override: str) -> str:
+    """An override as it may leave this machine: of data.path the file's name alone."""
+    key, _, value = override.partition("=")
+    if key != "data.path":
+        return override
+    return f"{key}={Path(value.strip(chr(34) + chr(39))).name}"
+
+
+def verdicts(swept: Swept) -> dict[str, Any]:
+    """Verdict counts over all runs, and by the settings that move them most."""
+    counts = findings.verdict_counts(swept)
+    keys = [
+        swept.keys[n] for n in ("loss.name", "reg.strength", "init.weight_scale") if n in swept.keys
+    ]
+    keys += [swept.keys[n] for n in swept.influence if swept.keys[n] not in keys]
+    verdict = swept.runs["verdict"].to_numpy()
+    rows = [("all runs", list(counts.values()))]
+    for key in keys[:3]:
+        for i, label in enumerate(key.labels):
+            inside = verdict[key.codes == i]
+            rows.append((f"{key.short}={label}", [int((inside == v).sum()) for v in counts]))
+    shown = [i for i, n in enumerate(counts.values()) if n]
+    names = [v for v, n in counts.items() if n]
+    return {
+        "names": names,
+        "rows": [(label, [ns[i] for i in shown], max(sum(ns), 1)) for label, ns in rows],
+    }
+
+
+def diverged(swept: Swept) -> list[dict[str, str]]:
+    """Configurations of which a run diverged, and how far the runs came."""
+    bad = swept.runs[swept.runs["verdict"] == "diverged"]
+    if not len(bad):
+        return []
+    curves = swept.table.curves
+    last = (
+        curves[curves["run_id"].isin(set(bad["run_id"]))]
+        .groupby("run_id", observed=True)["step"]
+        .max()
+    )
+    of = swept.runs["config"].value_counts()
+    out = []
+    for config, part in bad.groupby("config", sort=False):
+        steps = sorted({int(last[r]) for r in part["run_id"] if r in last.index})
+        seen = (
+            f"{steps[0]:,} to {steps[-1]:,}" if len(steps) > 1 else f"{steps[0]:,}" if steps else ""
+        )
+        out.append({
+            "run": str(part["run_id"].iloc[0]), "count": f"{len(part)} of {of[config]}",
+            "settings": findings.settings_words(swept, int(part.index[0])),
+            "what": f"last finite at step {seen}" if seen else "no finite evaluation",
+        })  # fmt: skip
+    return out
+
+
+def failed(swept: Swept) -> list[dict[str, str]]:
+    """Runs that ended otherwise than finished, each with the last line of its error."""
+    out = []
+    for _, row in swept.failed.iterrows():
+        words = [f"`{n}={text(row[n])}`" for n in swept.table.varying]
+        error = str(row.get("error") or row["status"]).strip().splitlines()
+        out.append(
+            {
+                "run": str(row["run_id"]),
+                "count": "1",
+                "settings": " ".join(words),
+                "what": error[-1] if error else "",
+            }
+        )
+    return out
+
+
+def data(swept: Swept) -> list[tuple[str, str]]:
+    """What the runs were trained on, by name; of a path the file's name alone."""
+    known = {**(swept.meta.get("data") or {})}
+    if known.get("path"):
+        known["path"] = Path(str(known["path"])).name
+    out = [(k, text(v)) for k, v in known.items() if v is not None]
+    markov = "markov" in set(swept.runs["data.name"]) if "data.name" in swept.runs else False
+    known |= {} if markov else dict.fromkeys(MARKOV_ALONE)
+    for name in sorted(c for c in swept.runs if str(c).startswith("data.")):
+        short = str(name)[5:]
+        values = {text(v) for v in swept.runs[name]}
+        if short not in known and len(values) == 1 and (one := values.pop()) != "null":
+            out.append((short, one))
+    return out
+
+
+def machine(meta: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Where the runs were trained and read from."""
+    known = dict(meta.get("environment") or {})
+    source = str(meta.get("source") or "-")
+    source = "MLflow on SQLite" if source.startswith("sqlite:") else redacted(source)
+    out = [
+        ("sweep", str(meta.get("sweep_id") or "-")),
+        ("read from", source),
+    ]
+    return out + [
+        (str(k), str(v)) for k, v in known.items() if k != "data_sha256" and v is not None
+    ]
+
+
+def shared(swept: Swept) -> list[tuple[str, str]]:
+    """Settings that all runs share and that are not their defaults."""
+    default = RunConfig().flat()
+    out = []
+    for name in swept.table.settings:
+        if name == "data.path":
+            continue  # stands under Data, without its folder
+        values = {text(v) for v in swept.table.runs[name]}
+        if (
+            len(values) == 1
+            and field_rules().get(name, {}).get("numeric")
+            and (one := values.pop()) != text(default[name])
+        ):
+            out.append((name, one))
+    return out
+
+
+def start_warnings(swept: Swept) -> list[dict[str, str]]:
+    """Kinds of doubtful starts: what it means, how many runs, and what to do about the worst."""
+    ratio, z = findings.start_ratio(swept), swept.known("init/loss_z")
+    off = z[z.abs() > Z_LIMIT]
+    wrong = ratio[ratio > WRONG]
+    some = ratio[(ratio > GOOD) & (ratio <= WRONG)]
+    kinds = [
+        ("Not what the config says", off.abs(), WHY_OFF),
+        ("Confident and wrong", wrong, WHY_WRONG),
+        ("Somewhat confident", some, WHY_SOME),
+    ]  # fmt: skip
+    out = []
+    for name, values, meaning in kinds:
+        if len(values):
+            worst = int(values.idxmax())
+            out.append({
+                "name": name, "meaning": meaning,
+                "count": f"{len(values)} of {len(swept.runs)} runs",
+                "where": findings.common(swept, values.index),
+                "worst": findings.settings_words(swept, worst), "advice": _advice(swept, worst),
+            })  # fmt: skip
+    return out
+
+
+def _advice(swept: Swept, at: int) -> str:
+    from harness.data.dataset import load_data
+    from harness.theory.initial_loss import expected_initial_loss
+
+    try:
+        run = config_of(swept.runs.iloc[at].to_dict())
+        return expected_initial_loss(run, load_data(run.data)).advice
+    except (HarnessError, OSError):
+        return ""

@@ -1,0 +1,57 @@
+"""Progress that fills, lines that come now and then, curves that fit in a line."""
+
+import pytest
+
+from harness.cli import progress as module
+from harness.cli.progress import progress, sparkline
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """Seconds that pass only when told to."""
+    now = [0.0]
+    monkeypatch.setattr(module.time, "monotonic", lambda: now[0])
+    return now
+
+
+def test_plain_lines_come_now_and_then_with_the_time_left(clock, capsys):
+    with progress({"a": 100, "b": 100}, {"a": "mse", "b": "mse"}) as meter:
+        meter.step("a", 1)
+        clock[0] = 11.0
+        meter.step("a", 2)  # 1 %: the time left is not known yet
+        meter.points("a", 50, {"nll/val": 2.5, "loss/val": 0.1})
+        meter.points("a", 60, {"nll/val": float("nan")})
+        meter.step("a", 60)
+        clock[0] = 25.0
+        meter.ended("b")  # stopped early: counts as whole
+        meter.step("a", 60)
+    lines = capsys.readouterr().err.splitlines()
+    assert lines == [
+        "harness: 0/2 runs, 1 % of all steps",
+        # 160 of 200 steps took 25 s, so the last 40 take 25 * (200/160 - 1) = 6.25 s
+        "harness: 1/2 runs, 80 % of all steps, 6 s left, best nll/val 2.5000",
+    ]
+
+
+def test_runs_of_no_steps_fill_the_bar():
+    with progress({"a": 0, "b": 0}, {"a": "mse", "b": "mse"}) as meter:
+        meter.ended("a")
+        meter.ended("b")
+        assert meter.count.done == meter.count.total == 2
+
+
+def test_a_sparkline_spans_its_own_range():
+    assert sparkline([1.0, 2.0, 3.0, 8.0]) == "\N{LOWER ONE EIGHTH BLOCK}▂▃█"
+    assert sparkline([5.0, 5.0]) == "▁▁"
+
+
+def test_the_live_view_ranks_losses_by_their_best():
+    view = module._View({"a": 10, "b": 10}, {"a": "mse", "b": "hinge"})
+    view.points("a", 0, {"nll/val": 3.0})
+    view.points("b", 0, {"nll/val": 2.5})
+    view.points("b", 5, {"nll/val": 2.0})
+    table = view.render().renderables[1]
+    cells = [list(column.cells) for column in table.columns]
+    assert cells[0] == ["hinge", "mse"]
+    assert cells[1] == ["█▁", "▁"]
+    assert cells[3] == ["2.0000", "3.0000"]

@@ -1,0 +1,60 @@
+"""Misspelt names are answered with the nearest one; paths are taken as they stand."""
+
+import pytest
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hypothesis import given
+from hypothesis import strategies as st
+
+from harness.cli.spelling import check_names, known_keys, quote_paths
+from harness.errors import ConfigError
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "answer"),
+    [
+        ("loss", "crossentropy", "Did you mean 'cross_entropy'"),
+        ("optim.lrr", 0.1, "Did you mean 'optim.lr'"),
+        ("los", "mse", "Did you mean 'loss'"),
+        ("reg.strenght", 1, "Did you mean 'reg.strength'"),
+        ("tracking.weight", "all", "Did you mean 'tracking.weights'"),
+        ("zzz", 1, "known: seed, data"),
+        ("loss", 3, "known: bce, "),
+        ("experiment", "mian", "Did you mean 'main'"),
+    ],
+)
+def test_unknown_name_is_answered(key, value, answer):
+    with pytest.raises(ConfigError, match=answer):
+        check_names([(key, [value])], foreign=False)
+
+
+def test_known_names_pass():
+    given_ = [(key, [None]) for key in known_keys()] + [("loss", ["mse", "nll"]), ("hydra.x", [1])]
+    check_names(given_, foreign=False)
+    check_names([("loss", ["my_own"])], foreign=True)  # a YAML of the user's: -cd FOLDER
+
+
+@given(st.text(st.characters(blacklist_categories=("Cs", "Cc")), min_size=1, max_size=30))
+def test_any_path_arrives_as_it_was_written(text):
+    """Whatever a file is called, Hydra hands the same name back; `,` alone separates several."""
+    if text == "null" or (len(text) > 1 and text[0] == text[-1] and text[0] in "'\""):
+        return
+    (word,) = quote_paths([f"data.path={text}"])
+    (override,) = OverridesParser.create().parse_overrides([word])
+    if "," in text:
+        parts = [v.text for v in override.sweep_iterator()] if "," in text.strip(",") else None
+        assert parts is None or ",".join(parts) == text
+    else:
+        assert override.value() == text
+
+
+def test_a_file_with_a_comma_is_one_path(tmp_path):
+    path = tmp_path / "a,b (1) = [x] {y} #&;!é.txt"
+    path.write_text("ada\n")
+    (word,) = quote_paths([f"data.path={path}"])
+    (override,) = OverridesParser.create().parse_overrides([word])
+    assert override.value() == str(path)
+
+
+def test_other_settings_and_quoted_paths_are_left_alone():
+    words = ["loss=mse,nll", "data.path='x'", "data.path=null", "--cfg", "data.path="]
+    assert quote_paths(words) == words

@@ -1,0 +1,71 @@
+"""`harness ui`: this machine alone, a free port, no server over nothing."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+
+import pytest
+
+from harness.cli import ui
+from harness.errors import ConfigError
+
+
+def test_nothing_to_show_is_said(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    with pytest.raises(ConfigError, match=r"mlflow\.db does not exist"):
+        ui.serve()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_server_has_its_own_pages(monkeypatch):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:1")
+    with pytest.raises(ConfigError, match="own pages"):
+        ui.serve()
+
+
+def test_a_taken_port_is_refused_or_passed_over(monkeypatch):
+    with socket.socket() as taken:
+        taken.bind((ui.HOST, 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        with pytest.raises(ConfigError, match="another program"):
+            ui.free_port(port)
+        monkeypatch.setattr(ui, "FIRST_PORT", port)
+        assert ui.free_port(None) > port
+    with pytest.raises(ConfigError, match="1 to 65535"):
+        ui.free_port(0)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP])
+def test_it_serves_and_ends(tmp_path, number):
+    """An empty store made by MLflow itself is served on 127.0.0.1 until Ctrl-C or a hang-up."""
+    environment = {**os.environ, "MLFLOW_TRACKING_URI": f"sqlite:///{tmp_path / 'mlflow.db'}"}
+    make = "import mlflow; mlflow.search_experiments()"
+    subprocess.run([sys.executable, "-c", make], env=environment, check=True, cwd=tmp_path)
+    with socket.socket() as probe:
+        probe.bind((ui.HOST, 0))
+        port = probe.getsockname()[1]
+    server = subprocess.Popen(
+        [sys.executable, "-m", "harness", "ui", "--port", str(port)], cwd=tmp_path,
+        env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+    )  # fmt: skip
+    try:
+        assert f"http://127.0.0.1:{port}" in server.stdout.readline()
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=30) as page:
+            assert b"<title>MLflow</title>" in page.read()
+        server.send_signal(number)
+        assert server.wait(timeout=20) == 130
+    finally:
+        server.kill()
+        server.wait()
+        server.stdout.close()
+    until = time.monotonic() + 10
+    while not ui.is_free(port):  # MLflow's own processes have ended too
+        assert time.monotonic() < until
+        time.sleep(0.1)

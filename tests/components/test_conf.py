@@ -1,0 +1,61 @@
+"""conf/ says what the dataclasses say: same keys, same defaults, a file for every name."""
+
+import pytest
+import yaml
+
+from harness.components.registry import LOSSES, OPTIMIZERS, REGULARIZERS, SCHEMES, SOURCES
+from harness.config.run import RunConfig, run_config
+from harness.config.settings import Ledger, Tracking
+from harness.paths import conf_dir
+
+
+def read(name):
+    return yaml.safe_load((conf_dir() / name).read_text(encoding="utf-8"))
+
+
+def test_config_yaml_holds_every_default():
+    own = read("config.yaml")
+    tracking, ledger = own.pop("tracking"), own.pop("ledger")
+    del own["defaults"], own["hydra"]
+    assert set(own) == {key.partition(".")[0] for key in RunConfig().flat()}
+    assert run_config(own) == RunConfig()
+    assert own == RunConfig().nested()
+    assert Tracking(**tracking) == Tracking()
+    assert set(tracking) == set(vars(Tracking()))
+    assert Ledger(**ledger) == Ledger()
+    assert set(ledger) == set(vars(Ledger()))
+
+
+@pytest.mark.parametrize(
+    ("group", "names"),
+    [("loss", LOSSES), ("reg", REGULARIZERS), ("optim", OPTIMIZERS), ("data", SOURCES),
+     ("init", SCHEMES)],
+)  # fmt: skip
+def test_every_name_has_its_file(group, names):
+    key = "scheme" if group == "init" else "name"
+    for name in names:
+        assert read(f"{group}/{name}.yaml")[key] == name
+
+
+def test_a_loss_is_two_lines():
+    for path in (conf_dir() / "loss").iterdir():
+        assert len(path.read_text().splitlines()) == 2
+
+
+def test_every_regularizer_sets_its_strength():
+    strengths = {name: read(f"reg/{name}.yaml")["strength"] for name in REGULARIZERS}
+    assert strengths["none"] == 0
+    assert strengths["l2"] == 0.01  # as in the lecture's notes
+    assert strengths["dropout"] == 0.1
+    assert all(value > 0 for name, value in strengths.items() if name != "none")
+
+
+def test_the_main_job_is_360_runs():
+    params = read("experiment/main.yaml")["hydra"]["sweeper"]["params"]
+    sizes = [len(str(value).split(",")) for value in params.values()]
+    assert sizes == [5, 4, 2, 3, 3]
+
+
+def test_every_file_opens_with_a_remark():
+    for path in conf_dir().rglob("*.yaml"):
+        assert path.read_text(encoding="utf-8").startswith("#"), path

@@ -1,0 +1,128 @@
+"""What is installed: pinned dependencies without CUDA, and a wheel that works from anywhere."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import sysconfig
+import tomllib
+import venv
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+
+
+def lock():
+    lines = (ROOT / "requirements.lock").read_text(encoding="utf-8").splitlines()
+    return [line for line in lines if line and not line.startswith("#")]
+
+
+def name_of(requirement):
+    return re.split(r"[<>=!~;\[ ]", requirement)[0].lower().replace("_", "-")
+
+
+def test_every_dependency_is_pinned():
+    pins = {}
+    for line in lock():
+        match = re.fullmatch(r"([a-z0-9._-]+)==(\S+)( ; .*)?", line)
+        assert match, line
+        pins.setdefault(match[1].replace("_", "-"), match[2])
+    wanted = [*PROJECT["dependencies"], *PROJECT["optional-dependencies"]["dev"]]
+    assert {name_of(text) for text in wanted} <= pins.keys()
+    assert pins["torch"] == "2.13.0"  # the build for CPU and CUDA alike; the Makefile reads it here
+
+
+def test_the_lock_names_no_cuda_package_and_no_address():
+    text = (ROOT / "requirements.lock").read_text(encoding="utf-8")
+    assert not re.search(r"^(nvidia|cuda|triton)", text, re.MULTILINE)
+    assert "://" not in text and "--" not in text
+
+
+def test_version_is_said_once_everywhere():
+    import harness
+
+    assert harness.__version__ == PROJECT["version"]
+    assert f"## {PROJECT['version']}" in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+
+
+def test_make_help_lists_every_target():
+    text = (ROOT / "Makefile").read_text(encoding="utf-8")
+    targets = re.search(r"^\.PHONY: (.*)$", text, re.MULTILINE)[1].split()
+    alone = {k: v for k, v in os.environ.items() if not k.startswith("MAKE")}  # not make's child
+    done = subprocess.run(
+        ["make", "help"], cwd=ROOT, env=alone, capture_output=True, text=True, check=True
+    )
+    listed = [line.split()[0] for line in done.stdout.splitlines()]
+    assert sorted(listed) == sorted(targets)
+    assert {"setup", "sweep", "test", "ui", "check", "bench", "clean", "help"} <= set(targets)
+
+
+def test_no_fitting_python_is_a_clear_message(tmp_path):
+    """An interpreter that does not fit is passed over; with none left, make says what to do."""
+    copy = tmp_path / "Makefile"
+    copy.write_text((ROOT / "Makefile").read_text(encoding="utf-8"), encoding="utf-8")
+    for name in ("requirements.lock", "pyproject.toml"):
+        (tmp_path / name).touch()
+    tools = tmp_path / "tools"
+    tools.mkdir()
+    for tool in ("sh", "test", "echo"):
+        found = next(p for d in ("/bin", "/usr/bin") if (p := Path(d, tool)).exists())
+        (tools / tool).symlink_to(found)
+    for python in ("python3.11", "python3"):
+        (tools / python).write_text("#!/bin/sh\nexit 1\n")
+        (tools / python).chmod(0o755)
+    make = shutil.which("make")
+    done = subprocess.run(
+        [make, "setup"], cwd=tmp_path, capture_output=True, text=True, env={"PATH": str(tools)}
+    )
+    assert done.returncode == 2
+    assert "no Python 3.11 to 3.13 found" in done.stderr
+    assert not (tmp_path / ".venv").exists()
+
+
+@pytest.mark.slow
+def test_a_wheel_works_from_an_empty_folder(tmp_path):
+    """Built, installed beside the same dependencies, and run where no project file is in sight."""
+    build = [sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "--no-build-isolation"]
+    subprocess.run([*build, "-w", str(tmp_path), str(ROOT)], check=True, timeout=120)
+    (wheel,) = tmp_path.glob("*.whl")
+    names = zipfile.ZipFile(wheel).namelist()
+    assert "hydra_plugins/harness_launcher/fused.py" in names
+    assert "hydra_plugins/__init__.py" not in names
+    assert not [name for name in names if name.startswith(("tests/", "conf/"))]
+    conf = {str(path.relative_to(ROOT)) for path in (ROOT / "conf").rglob("*.yaml")}
+    assert {f"harness/{name}" for name in conf} <= set(names)
+
+    venv.create(tmp_path / "env", with_pip=False, symlinks=True)
+    python = str(tmp_path / "env" / "bin" / "python")
+    site = subprocess.run(
+        [python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"],
+        capture_output=True, text=True, check=True,
+    ).stdout.strip()  # fmt: skip
+    # ours first, then this environment's packages; its own .pth files are not read, so the
+    # checkout stays out of sight
+    Path(site, "dependencies.pth").write_text(sysconfig.get_path("purelib") + "\n")
+    zipfile.ZipFile(wheel).extractall(site)
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    clean = {k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "VIRTUAL_ENV")}
+
+    def harness(*words):
+        return subprocess.run(
+            [python, "-m", "harness", *words], cwd=empty, env=clean, capture_output=True,
+            text=True, timeout=120,
+        )  # fmt: skip
+
+    assert harness("--help").returncode == 0
+    done = harness("train", "--cfg", "job", "-p", "data", "data=surnames")
+    assert done.returncode == 0 and "name: surnames" in done.stdout
+    done = harness("train", "--info", "searchpath")
+    assert str(ROOT) not in done.stdout and site in done.stdout
+    done = harness("sweep", "train.steps=2", "model.hidden=[4]", "seed=0,1", "tracking=off")
+    assert done.returncode == 0, done.stderr
+    assert len(list((empty / "runs" / "records").iterdir())) == 2

@@ -1,0 +1,492 @@
+"""The ledger keeps what it is given, whole or not at all, and never hands out a changed byte."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import random
+import subprocess
+import sys
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from harness.config.run import Loss, Reg, RunConfig
+from harness.errors import ConfigError
+from harness.records import durable
+from harness.records.durable import LedgerBusyError, LedgerError, LedgerWarning, seal, unseal
+from harness.records.ledger import Ledger
+from harness.records.manifests import SweepManifest, new_single, new_sweep, run_names
+from tests.support.driven import ROOT
+from tests.support.made import SHA, made_config, made_record, same_record
+
+FILES = ("record.json", "curves.parquet", "weights.safetensors")
+
+
+@pytest.fixture
+def ledger(tmp_path):
+    return Ledger(tmp_path / "runs")
+
+
+def sweep_of(*records, **more):
+    return new_sweep({r.run_id: r.config for r in records}, **more)
+
+
+def state():
+    return {
+        "step": 120,
+        "tensors": {"w": torch.arange(6.0).reshape(2, 3).T, "n": torch.tensor(3)},
+        "series": {"nll/val": ([0, 10], [3.25, float("nan")]), "empty": ([], [])},
+        "meta": {"summary": {"a": 1e-300}, "diverged": None, "bad": float("inf")},
+    }
+
+
+# keeping
+
+
+def test_a_record_comes_back_to_the_last_bit(ledger):
+    record = made_record(5)
+    assert ledger.write(record)
+    assert same_record(ledger.read(record.run_id), record)
+    assert ledger.read_plain(record.run_id) == record.to_plain()
+    assert ledger.has(record.run_id)
+    assert not ledger.read(record.run_id, weights=False).weights
+
+
+def test_opening_and_asking_writes_nothing(ledger):
+    assert ledger.read("0" * 16) is None
+    assert ledger.finished(["0" * 16]) == set()
+    assert ledger.failures(["0" * 16]) == {}
+    assert ledger.sweeps() == ledger.table() == ledger.run_ids() == []
+    assert ledger.load_checkpoint("0" * 16) is None
+    ledger.drop_checkpoint("0" * 16)
+    assert not ledger.root.exists()
+
+
+def test_an_intact_record_stands_unless_replaced(ledger):
+    record = made_record(1)
+    other = dataclasses.replace(record, warnings=("another",))
+    assert ledger.write(record)
+    assert not ledger.write(other)
+    assert same_record(ledger.read(record.run_id), record)
+    assert ledger.write(other, replace=True)
+    assert same_record(ledger.read(record.run_id), other)
+    assert list(ledger.scratch.iterdir()) == []
+
+
+def test_a_success_ends_failure_and_checkpoint(ledger):
+    record = made_record(1)
+    ledger.save_checkpoint(record.run_id, state())
+    ledger.write_failure(record.run_id, "out of memory", "Traceback ...")
+    assert ledger.failures([record.run_id])[record.run_id]["traceback"] == "Traceback ..."
+    ledger.write(record)
+    assert ledger.failures([record.run_id]) == {}
+    assert ledger.load_checkpoint(record.run_id) is None
+
+
+def test_checkpoints_come_back_exactly(ledger):
+    ledger.save_checkpoint("r1", state())
+    ledger.save_checkpoint("r1", state() | {"step": 130})
+    back, want = ledger.load_checkpoint("r1"), state()
+    assert back["step"] == 130
+    assert list(back["tensors"]) == ["w", "n"]
+    assert all(torch.equal(back["tensors"][n], t) for n, t in want["tensors"].items())
+    assert back["series"]["nll/val"][0] == [0, 10]
+    assert np.array(back["series"]["nll/val"][1]).tobytes() == np.array([3.25, np.nan]).tobytes()
+    assert back["series"]["empty"] == ([], [])
+    assert back["meta"] == want["meta"]
+
+
+def test_dropped_weights_are_said_and_their_checksum_stays(ledger):
+    records = [made_record(seed) for seed in range(3)]
+    for record in records:
+        ledger.write(record)
+    sweep = ledger.write_sweep(sweep_of(*records))
+    before = ledger.checksums(records[2].run_id)
+    assert ledger.keep_best_weights(sweep.sweep_id) == 2
+    assert ledger.read(records[0].run_id).weights  # lowest nll/val: seed 0
+    bare = ledger.read(records[2].run_id)
+    assert not bare.weights
+    assert bare.to_plain() == records[2].to_plain()
+    assert ledger.checksums(records[2].run_id) == before
+    assert ledger.intact(records[2].run_id)
+
+
+# damage
+
+
+def damage(path: Path, how: str, rng: random.Random) -> None:
+    content = bytearray(path.read_bytes())
+    if how == "flip":
+        content[rng.randrange(len(content))] ^= 1 << rng.randrange(8)
+    elif how == "cut":
+        del content[rng.randrange(len(content)) :]
+    elif how == "append":
+        content += b"\0"
+    path.write_bytes(bytes(content))
+
+
+def silent_loads(ledger: Ledger, count: int) -> int:
+    """Mutate records and checkpoints `count` times; how many were handed out all the same."""
+    rng, record, silent = random.Random(7), made_record(1), 0
+    for i in range(count):
+        how = ("flip", "cut", "append")[i % 3]
+        if i % 4 == 3:
+            ledger.save_checkpoint(record.run_id, state())
+            damage(ledger.file("checkpoints", record.run_id, ".ckpt"), how, rng)
+            read, name = ledger.load_checkpoint, ".ckpt"
+        else:
+            ledger.write(record)
+            damage(ledger.path(record.run_id, FILES[i % 4]), how, rng)
+            read, name = ledger.read, FILES[i % 4]
+        with warnings.catch_warnings(record=True) as told:
+            warnings.simplefilter("always")
+            found = read(record.run_id)
+        named = (
+            len(told) == 1 and name in str(told[0].message) and "corrupt" in str(told[0].message)
+        )
+        silent += found is not None or not named
+    return silent
+
+
+def test_no_mutation_is_loaded_silently(ledger):
+    assert silent_loads(ledger, 48) == 0
+    assert len(list((ledger.root / "corrupt").iterdir())) == 48
+
+
+@pytest.mark.slow
+def test_no_mutation_of_a_thousand_is_loaded_silently(ledger):
+    assert silent_loads(ledger, 1000) == 0
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_missing_file_is_damage(ledger, name):
+    record = made_record(1)
+    ledger.write(record)
+    ledger.path(record.run_id, name).unlink()
+    assert ledger.has(record.run_id)
+    with pytest.warns(LedgerWarning, match=f"{name} is missing"):
+        assert ledger.finished([record.run_id], verify=True) == set()
+    assert not ledger.has(record.run_id)
+    assert ledger.write(record)
+    assert same_record(ledger.read(record.run_id), record)
+
+
+def test_a_damaged_record_is_replaced_by_the_next_write(ledger):
+    record = made_record(1)
+    ledger.write(record)
+    damage(ledger.path(record.run_id, "weights.safetensors"), "append", random.Random(0))
+    with pytest.warns(LedgerWarning, match="checksum does not match"):
+        assert ledger.write(record)
+    assert same_record(ledger.read(record.run_id), record)
+
+
+def test_a_record_under_another_runs_name_is_not_taken_for_it(ledger):
+    a, b = made_record(1), made_record(2)
+    ledger.write(a)
+    ledger.path(a.run_id, "").rename(ledger.file("records", b.run_id))
+    with pytest.warns(LedgerWarning, match=f"it holds run {a.run_id}"):
+        assert ledger.read(b.run_id) is None
+    ledger.save_checkpoint(a.run_id, state())
+    ledger.file("checkpoints", a.run_id, ".ckpt").rename(
+        ledger.file("checkpoints", b.run_id, ".ckpt")
+    )
+    with pytest.warns(LedgerWarning, match=f"it belongs to run {a.run_id}"):
+        assert ledger.load_checkpoint(b.run_id) is None
+
+
+def test_settings_of_another_version_are_named_not_set_aside(ledger):
+    record = made_record(1)
+    ledger.write(record)
+    path = ledger.path(record.run_id, "record.json")
+    head = unseal(path.read_bytes())
+    head.pop("sha256", None)
+    head["record"]["config"]["optim"]["learning_rate"] = 0.1
+    path.write_bytes(seal(head))
+    with pytest.raises(LedgerError, match=r"optim\.learning_rate"):
+        ledger.read(record.run_id)
+    assert ledger.has(record.run_id)
+    path.write_bytes(seal(head | {"format": 99}))
+    with pytest.raises(LedgerError, match="newer version"):
+        ledger.read(record.run_id)
+
+
+# faults
+
+
+@pytest.mark.slow
+def test_a_full_disk_is_told_and_leaves_nothing_half_done(ledger):
+    """RLIMIT_FSIZE makes every write past 8 kB fail, as a full disk would."""
+    code = f"""
+import resource, signal, sys
+sys.path.insert(0, {str(ROOT)!r})
+from tests.support.made import made_record
+from harness.records.ledger import Ledger
+from harness.errors import HarnessError
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (8000, 8000))
+ledger = Ledger({str(ledger.root)!r})
+for write in (lambda: ledger.write(made_record(1)),
+              lambda: ledger.save_checkpoint("r1", {{"step": 1, "series": {{}}, "meta": {{}},
+                                                     "tensors": dict(made_record(1).weights)}})):
+    try:
+        write()
+    except HarnessError as error:
+        print(error)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.count("the file size limit is too low; raise it") == 2
+    assert [p for p in ledger.root.rglob("*") if p.is_file()] == []
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write in a read-only folder")
+def test_a_read_only_folder_is_told(ledger):
+    ledger.root.mkdir()
+    ledger.root.chmod(0o500)
+    with pytest.raises(
+        ConfigError, match=r"ledger\.dir is .*permission denied.*ledger\.dir=FOLDER"
+    ):
+        ledger.prepare()
+
+
+def test_a_file_in_the_folders_place_is_told(ledger):
+    ledger.root.write_text("not a folder")
+    with pytest.raises(ConfigError, match=r"ledger\.dir is .*ledger\.dir=FOLDER"):
+        ledger.prepare()
+    with pytest.raises(LedgerError, match="cannot write"):
+        ledger.write(made_record(1))
+
+
+@pytest.mark.parametrize("name", ["../up", "a/b", "", ".hidden", "x" * 300, "a\0b", "/etc/passwd"])
+def test_an_id_that_is_a_path_is_refused(ledger, name):
+    for ask in (ledger.has, ledger.read, ledger.load_checkpoint, ledger.lock_sweep):
+        with pytest.raises(ConfigError, match="16 hex digits"):
+            ask(name)
+    for ask in (ledger.read_sweep, ledger.find_run):
+        with pytest.raises(ConfigError, match="there is no"):
+            ask(name)
+
+
+KILLED = """
+import os, sys
+from pathlib import Path
+from tests.support.made import made_record
+from harness.records.ledger import Ledger
+
+root, how, record = Path(sys.argv[1]), sys.argv[2], made_record(1)
+
+def counted(name, die_at):
+    real = getattr(os, name)
+    def step(*args, **more):
+        global calls
+        calls += 1
+        if calls == die_at:
+            os.kill(os.getpid(), 9)
+        return real(*args, **more)
+    setattr(os, name, step)
+
+at, status = 0, 9
+while status == 9:  # killed at the 1st, 2nd, ... call, until a writer comes through
+    at += 1
+    ledger = Ledger(root / str(at))
+    if how == "replace":
+        ledger.write(record)
+    child = os.fork()
+    if child == 0:
+        calls = 0
+        for name in ("fsync", "mkdir", "rename", "unlink", "rmdir", "open"):
+            counted(name, at)  # pathlib and shutil go through these
+        ledger.write(record, replace=how == "replace")
+        os._exit(0)
+    status = os.waitpid(child, 0)[1]
+sys.exit(status)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("how", ["new", "replace"])
+def test_killing_the_writer_at_any_step_leaves_a_whole_record_or_none(tmp_path, how):
+    record = made_record(1)
+    paths = str(ROOT)
+    command = [sys.executable, "-c", KILLED, str(tmp_path), how]
+    done = subprocess.run(
+        command, env=os.environ | {"PYTHONPATH": paths}, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    outcomes = set()
+    for root in tmp_path.iterdir():
+        ledger = Ledger(root)
+        ledger.prepare()  # what the next start does
+        found = ledger.read(record.run_id)
+        outcomes.add(found is not None)
+        assert found is None or same_record(found, record)
+        assert found is not None or how == "new"  # a finished record is never lost
+        assert list(ledger.scratch.iterdir()) == []
+        ledger.write(record)
+        assert same_record(ledger.read(record.run_id), record)
+    assert len(list(tmp_path.iterdir())) > 10  # files, folders and renames: so many places to die
+    assert outcomes == ({True} if how == "replace" else {True, False})
+
+
+def test_leftovers_of_the_dead_go_and_those_of_the_living_stay(ledger):
+    record = made_record(1)
+    ledger.write(record)
+    host = durable.temporary(ledger.scratch, "new", "x").name.split(".")[0]
+    gone = subprocess.run([sys.executable, "-c", "import os; print(os.getpid())"],
+                          capture_output=True, text=True, check=True).stdout.strip()  # fmt: skip
+    dead = ledger.scratch / f"{host}.{gone}.00000000.0.new.{record.run_id}"
+    dead.mkdir()
+    (dead / "half").write_text("written")
+    living = ledger.scratch / f"{host}.{os.getppid()}.00000000.0.file.x"
+    living.write_text("being written")
+    elsewhere = ledger.scratch / f"otherhost.{gone}.00000000.0.file.x"
+    elsewhere.write_text("on another machine")
+    swapped = ledger.scratch / f"{host}.{gone}.00000000.1.old.{record.run_id}"
+    ledger.path(record.run_id, "").rename(swapped)  # killed between the two renames of a swap
+    ledger.clean()
+    assert sorted(ledger.scratch.iterdir()) == sorted([living, elsewhere])
+    assert same_record(ledger.read(record.run_id), record)
+    os.utime(elsewhere, (1, 1))
+    ledger.clean()
+    assert list(ledger.scratch.iterdir()) == [living]
+
+
+@pytest.mark.slow
+def test_writers_of_one_run_at_once_leave_one_whole_record(ledger):
+    code = f"""
+import sys
+sys.path.insert(0, {str(ROOT)!r})
+from tests.support.made import made_record
+from harness.records.ledger import Ledger
+for _ in range(10):
+    for seed in range(3):
+        Ledger({str(ledger.root)!r}).write(made_record(seed), replace={{}})
+"""
+    crowd = [
+        subprocess.Popen([sys.executable, "-c", code.replace("{}", how)], stderr=subprocess.PIPE)
+        for how in ("False", "False", "True")
+    ]
+    told = [one.communicate()[1].decode() for one in crowd]
+    assert [one.returncode for one in crowd] == [0, 0, 0], told
+    for seed in range(3):
+        assert same_record(ledger.read(made_record(seed).run_id), made_record(seed))
+    assert not (ledger.root / "corrupt").exists()
+
+
+# sweeps
+
+
+def test_a_sweep_comes_back_and_the_first_manifest_stands(ledger):
+    records = [made_record(s, scale=g) for s in range(2) for g in (0.1, 1.0)]
+    first = ledger.write_sweep(
+        sweep_of(*records, overrides=["seed=0,1"], tracking={"experiment": "e"})
+    )
+    assert first.varying == ("init.weight_scale", "seed")
+    assert first.names[records[0].run_id] == "weight_scale=0.1 seed=0"
+    again = ledger.write_sweep(sweep_of(*records, overrides=["seed=0,1"]))
+    assert again == first == ledger.read_sweep() == ledger.read_sweep(first.sweep_id[:5])
+    assert first.configs[records[3].run_id] == records[3].config.nested()
+
+
+def test_sweeps_are_listed_newest_first_even_if_the_clock_goes_back(ledger):
+    a = ledger.write_sweep(sweep_of(made_record(1)))
+    late = dataclasses.replace(sweep_of(made_record(2)), created_ms=5)
+    b = ledger.write_sweep(late)
+    c = ledger.write_sweep(sweep_of(made_record(1), made_record(2)))
+    assert [s.sweep_id for s in ledger.sweeps()] == [c.sweep_id, b.sweep_id, a.sweep_id]
+    assert ledger.read_sweep("newest").sweep_id == c.sweep_id
+    with pytest.raises(ConfigError, match="no sweep 'zz'; known: "):
+        ledger.read_sweep("zz")
+
+
+def test_a_damaged_manifest_is_set_aside(ledger):
+    sweep = ledger.write_sweep(sweep_of(made_record(1)))
+    damage(ledger.file("sweeps", sweep.sweep_id, ".json"), "flip", random.Random(3))
+    with pytest.warns(LedgerWarning, match=sweep.sweep_id):
+        assert ledger.sweeps() == []
+    assert ledger.write_sweep(sweep_of(made_record(1))).sweep_id == sweep.sweep_id
+
+
+def test_removing_a_sweep_keeps_what_others_share(ledger):
+    a, b, c, d = (made_record(seed) for seed in range(4))
+    for record in (a, b, c, d):
+        ledger.write(record)
+    ledger.write_sweep(new_single(d.run_id, d.config))
+    first = ledger.write_sweep(sweep_of(a, b, d))
+    ledger.write_sweep(sweep_of(b, c))
+    plan = ledger.remove_sweep(first.sweep_id, dry_run=True)
+    assert ledger.has(a.run_id)
+    done = ledger.remove_sweep(first.sweep_id)
+    assert plan == done
+    assert done.removed == (a.run_id,)
+    assert set(done.kept) == {b.run_id, d.run_id}
+    assert done.bytes > 40_000  # 11,897 float32 weights alone are 47,588 bytes
+    assert ledger.finished(r.run_id for r in (a, b, c, d)) == {b.run_id, c.run_id, d.run_id}
+    assert len(ledger.sweeps()) == 1
+    assert [s.sweep_id for s in ledger.sweeps("single")] == [d.run_id]
+
+
+def test_joining_adds_runs_behind_and_keeps_the_id():
+    a, b, c = (made_record(seed) for seed in range(3))
+    old, new = sweep_of(a), sweep_of(b, c, a)
+    joined = old.joined(new)
+    assert joined.run_ids == (a.run_id, b.run_id, c.run_id)
+    assert (joined.sweep_id, joined.created_ms) == (old.sweep_id, old.created_ms)
+    assert joined.varying == ("seed",)
+    assert joined.names[c.run_id] == "seed=2"
+    assert SweepManifest.from_plain(joined.to_plain()) == joined
+
+
+def test_a_table_has_finished_and_failed_runs_in_order(ledger):
+    a, b, c = (made_record(seed) for seed in range(3))
+    ledger.write(c)
+    ledger.write(a)
+    ledger.write_failure(b.run_id, "out of memory", "Traceback")
+    sweep = ledger.write_sweep(sweep_of(a, b, c))
+    rows = ledger.table(sweep.sweep_id)
+    assert [row["name"] for row in rows] == ["seed=0", "seed=1", "seed=2"]
+    assert [row["status"] for row in rows] == ["FINISHED", "FAILED", "FINISHED"]
+    assert rows[1]["error"] == "out of memory"
+    assert rows[1]["seed"] == 1
+    assert "nll/val" not in rows[1]
+    assert rows[2]["nll/val"] == 2.02
+    assert len(ledger.table()) == 2
+
+
+def test_names_say_only_what_varies():
+    runs = {r.run_id: r.config for r in (made_record(0), made_record(0, scale=0.3))}
+    assert list(run_names(runs).values()) == ["weight_scale=1", "weight_scale=0.3"]
+    pair = {
+        name: RunConfig(loss=Loss(name=name), reg=Reg(name=reg, strength=strength))
+        for name, reg, strength in (("mse", "none", 0.0), ("brier", "l2", 0.5))
+    }
+    assert list(run_names(pair).values()) == ["mse reg=none strength=0", "brier l2 strength=0.5"]
+    one = made_config()
+    assert run_names({one.run_id(SHA): one}) == {one.run_id(SHA): one.run_id(SHA)}
+
+
+def test_one_process_holds_a_sweep_at_a_time(ledger):
+    code = f"""
+import sys
+from harness.records.ledger import Ledger
+with Ledger({str(ledger.root)!r}).lock_sweep("abc"):
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+    other = subprocess.Popen(
+        [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert other.stdout is not None
+    assert other.stdout.readline() == "held\n"
+    busy = pytest.raises(LedgerBusyError, match=f"sweep abc is in use by process {other.pid} on ")
+    with busy, ledger.lock_sweep("abc"):
+        pass
+    with ledger.lock_sweep("another"):
+        pass
+    other.kill()  # a dead holder holds nothing
+    other.communicate()
+    with ledger.lock_sweep("abc"):
+        pass

@@ -1,0 +1,111 @@
+"""Verdicts and curve metrics on constructed curves with answers known by hand."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from harness.records.verdicts import judge
+
+STEPS = np.arange(0, 1100, 100)  # 11 evaluations
+
+
+def curves(train, val, steps=STEPS):
+    """Series as the engine makes them; the run's own loss is the yardstick plus one."""
+    train, val = np.asarray(train, float), np.asarray(val, float)
+    return {
+        "nll/train": (steps, train), "nll/val": (steps, val),
+        "loss/train": (steps, train + 1), "loss/val": (steps, val + 1),
+    }  # fmt: skip
+
+
+def verdict(train, val, *, unigram=2.8, floor=1.2, diverged=None, **more):
+    return judge(
+        curves(train, val), unigram=unigram, context_floor=floor, diverged_step=diverged, **more
+    )
+
+
+FALLING = np.linspace(3.3, 1.4, 11)
+
+
+def test_overfit_curve_has_onset_at_its_best_step():
+    val = [3.3, 2.9, 2.6, 2.5, 2.48, 2.5, 2.55, 2.6, 2.65, 2.7, 2.75]
+    got, metrics = verdict(FALLING, val)
+    assert got == "overfit"
+    assert metrics["overfit/onset_step"] == metrics["best/step"] == 400
+    assert metrics["best/nll_val"] == 2.48
+    assert metrics["overfit/excess"] == pytest.approx(0.27, abs=1e-12)  # 2.75 - 2.48
+    assert metrics["gap/nll"] == pytest.approx(1.35, abs=1e-12)  # 2.75 - 1.4
+    assert metrics["gap/loss"] == pytest.approx(1.35, abs=1e-12)
+
+
+@pytest.mark.parametrize(
+    "tail",
+    [
+        [2.48, 2.49, 2.49],  # only two evaluations above
+        [2.50, 2.50, 2.4849],  # came back within the margin of .005
+        [2.484, 2.484, 2.484],  # never left it
+    ],
+)
+def test_a_rise_that_is_not_confirmed_is_no_onset(tail):
+    val = [3.3, 3.1, 2.9, 2.7, 2.6, 2.55, 2.5, 2.48, *tail]
+    got, metrics = verdict(FALLING, val)
+    assert got == "fit"
+    assert "overfit/onset_step" not in metrics
+
+
+def test_training_and_validation_rising_together_is_not_overfitting():
+    shape = np.array([3.3, 2.4, 2.0, 1.8, 1.7, 1.8, 1.9, 2.0, 2.1, 2.2, 2.3])
+    assert verdict(shape, shape + 0.15)[0] == "fit"
+
+
+def test_underfit_needs_both_little_learned_and_no_gap():
+    flat = np.linspace(3.3, 2.7, 11)
+    assert verdict(flat, flat + 0.02)[0] == "underfit"
+    assert verdict(flat, flat + 0.2)[0] == "fit"  # a gap: something was memorised
+    # half way from 2.8 to 1.2 is 2.0: a hair beyond it is a fit
+    assert verdict(np.linspace(3.3, 1.99, 11), np.linspace(3.3, 2.0, 11))[0] == "fit"
+    assert verdict(np.linspace(3.3, 2.01, 11), np.linspace(3.3, 2.02, 11))[0] == "underfit"
+
+
+def test_what_has_not_beaten_the_unigram_in_training_is_underfit_whatever_its_gap():
+    high = np.linspace(5.0, 2.9, 11)
+    assert verdict(high, high + 0.3)[0] == "underfit"
+    assert verdict(high - 0.2, high + 0.1)[0] == "fit"  # 2.7: something was learned, and by heart
+
+
+def test_underfit_without_a_known_floor_compares_with_the_unigram():
+    for end, want in ((2.6, "underfit"), (2.4, "fit")):  # a tenth below 2.8 is 2.52
+        curve = np.linspace(3.3, end, 11)
+        assert verdict(curve, curve, floor=None)[0] == want
+    flat = np.linspace(3.3, 3.2, 11)
+    assert verdict(flat, flat, unigram=None, floor=None)[0] == "fit"
+
+
+def test_calibrated_training_nll_replaces_the_raw_one():
+    flat = np.linspace(3.29, 3.2, 11)  # raw squared error: softmax of its logits says little
+    assert verdict(flat, flat)[0] == "underfit"
+    assert verdict(flat, flat, calibrated_train=1.7)[0] == "fit"
+
+
+def test_diverged_keeps_what_was_known_and_nothing_else():
+    val = [3.3, 2.9, 2.6, 2.7, np.nan, np.inf, np.nan, np.nan, np.nan, np.nan, np.nan]
+    got, metrics = verdict(np.where(np.isfinite(val), FALLING, np.nan), val)
+    assert got == "diverged"
+    assert metrics["best/step"] == 200
+    assert all(np.isfinite(list(metrics.values())))
+    assert verdict(FALLING, FALLING, diverged=700)[0] == "diverged"
+
+
+def test_nothing_measured_is_diverged_without_metrics():
+    assert judge({}, unigram=2.8, context_floor=1.2, diverged_step=3) == ("diverged", {})
+
+
+def test_one_evaluation_alone():
+    """A run of zero steps has one point: it is judged without an onset."""
+    series = {name: (np.array([0]), np.array([3.3])) for name in ("nll/train", "nll/val")}
+    got, metrics = judge(series, unigram=2.8, context_floor=1.2, diverged_step=None)
+    assert got == "underfit"
+    assert metrics == {
+        "gap/nll": 0.0, "best/nll_val": 3.3, "best/step": 0.0, "overfit/excess": 0.0,
+    }  # fmt: skip

@@ -1,0 +1,563 @@
+"""MLflow is written once, completely, from any interruption, and never holds training up."""
+
+from __future__ import annotations
+
+import http.server
+import json
+import os
+import shutil
+import sqlite3
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from harness.config.settings import Tracking
+from harness.errors import ConfigError, HarnessError
+from harness.records.ledger import Ledger
+from harness.records.manifests import new_single, new_sweep
+from harness.records.record import Points, read_curves
+from harness.tracking import store as mlstore
+from harness.tracking import tracker as tracking
+from harness.tracking.projection import STEP_SERIES, record_points, runs_parquet, step_plan
+from harness.tracking.store import redacted, store_address
+from harness.tracking.tracker import (
+    NullTracker,
+    Tracker,
+    TrackingWarning,
+    forget_sweep,
+    open_tracking,
+    sync,
+)  # fmt: skip
+from harness.tracking.writer import SweepWriter
+from tests.support.driven import ROOT
+from tests.support.made import SHA, made_record, same_record
+
+pytestmark = pytest.mark.filterwarnings("default::DeprecationWarning", "default::ResourceWarning")
+
+
+@pytest.fixture(scope="session")
+def empty_store(tmp_path_factory):
+    """A fresh store, made once and copied."""
+    path = tmp_path_factory.mktemp("store") / "mlflow.db"
+    mlstore.quiet_mlflow()
+    mlstore.create_sqlite(path, "")
+    return path
+
+
+@pytest.fixture
+def ledger(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    return Ledger("runs")
+
+
+@pytest.fixture
+def store(ledger, empty_store):
+    """The address of a store beside the ledger."""
+    shutil.copy(empty_store, "mlflow.db")
+    return store_address(None)
+
+
+def filled(ledger, count=3, **more):
+    """Finished records of a sweep in the ledger, and its manifest."""
+    records = [made_record(seed, **more) for seed in range(count)]
+    for record in records:
+        ledger.write(record)
+    return records, ledger.write_sweep(new_sweep({r.run_id: r.config for r in records}))
+
+
+def track(ledger, records, sweep, settings=None, **close):
+    tracker = open_tracking(settings, ledger)
+    tracker.open_sweep(sweep)
+    for record in records:
+        tracker.finished(record)
+    return tracker.close(**close)
+
+
+def search(uri, words=""):
+    from mlflow import MlflowClient
+
+    client = MlflowClient(uri)
+    ids = [e.experiment_id for e in client.search_experiments()]
+    return client.search_runs(ids, words, order_by=["attributes.start_time ASC"], max_results=1000)
+
+
+def children(uri):
+    return search(uri, "tags.`harness.kind` = 'run'")
+
+
+def kept_weights():
+    """Weight files among the runs' artifacts (a model to serve has its own copy)."""
+    return list(Path("mlartifacts/harness").glob("*/artifacts/weights.safetensors"))
+
+
+def dump(path="mlflow.db"):
+    """Every row of the store that a run is made of; MLflow's own random ids left out."""
+    with sqlite3.connect(path) as connection:
+        ids = dict(
+            connection.execute("SELECT run_uuid, value FROM tags WHERE key='harness.run_id'")
+        )
+        out = {}
+        for table in ("metrics", "params", "tags", "latest_metrics"):
+            rows = connection.execute(f"SELECT * FROM {table}").fetchall()
+            names = [c[1] for c in connection.execute(f"PRAGMA table_info({table})")]
+            at = names.index("run_uuid")
+            out[table] = sorted(
+                str([v for i, v in enumerate(row) if i != at] + [ids[row[at]]])
+                for row in rows
+                if row[at] in ids and "mlflow.parentRunId" not in row
+            )
+    connection.close()
+    return out
+
+
+# what is written
+
+
+def test_names_are_those_of_the_contract(ledger, store):
+    records, sweep = filled(ledger)
+    report = track(ledger, records, sweep)
+    assert (report.written, report.behind) == (3, 0)
+    [parent] = search(store, "tags.`harness.kind` = 'sweep'")
+    assert parent.info.run_id == report.parent_id
+    assert parent.info.status == "FINISHED"
+    assert parent.data.tags["harness.sweep_id"] == sweep.sweep_id
+    assert "**3 runs**" in parent.data.tags["mlflow.note.content"]
+    assert parent.data.metrics == {"floor/unigram": 2.8}
+    runs = children(store)
+    assert [run.info.run_name for run in runs] == ["seed=0", "seed=1", "seed=2"]
+    for record, run in zip(records, runs, strict=True):
+        assert run.info.status == "FINISHED"
+        flat = record.config.flat()
+        assert set(run.data.params) == set(flat)
+        assert run.data.params["seed"] == str(flat["seed"])
+        assert run.data.params["model.hidden"] == "[200]"
+        assert run.data.params["optim.embed_lr"] == "null"
+        want = {
+            "mlflow.parentRunId": parent.info.run_id, "harness.run_id": record.run_id,
+            "harness.config_id": record.config_id, "harness.sweep_id": sweep.sweep_id,
+            "harness.verdict": "fit", "harness.data_sha256": SHA, "harness.version": "0.1.0",
+        }  # fmt: skip
+        assert want.items() <= run.data.tags.items()
+        final = {k: v for k, v in record.summary.items() if not k.startswith("floor/")}
+        assert final.items() <= run.data.metrics.items()
+        assert "act/saturated/hidden.0" not in run.data.metrics  # whole in curves.parquet alone
+        [data] = run.inputs.dataset_inputs
+        assert (data.dataset.name, data.dataset.digest) == ("census", SHA[:36])
+
+
+def test_series_and_artifacts_hold_the_records_numbers(ledger, store):
+    import pandas as pd
+    import yaml
+    from mlflow import MlflowClient
+    from mlflow.artifacts import download_artifacts
+
+    from harness.records.saved import read_config
+
+    records, sweep = filled(ledger)
+    report = track(ledger, records, sweep)
+    client = MlflowClient(store)
+    for record, run in zip(records, children(store), strict=True):
+        for name in STEP_SERIES:
+            steps, values = record.series[name]
+            history = client.get_metric_history(run.info.run_id, name)
+            assert [(p.step, p.value) for p in history] == list(
+                zip(steps.tolist(), values.tolist(), strict=True)
+            )
+            assert [p.timestamp for p in history] == [sweep.created_ms + s for s in steps]
+        folder = Path(download_artifacts(run_id=run.info.run_id, tracking_uri=store))
+        files = {path.name for path in folder.iterdir()}
+        assert {"config.yaml", "overrides.yaml", "curves.parquet"} <= files
+        assert ("weights.safetensors" in files) == (record is records[0])  # the best one's
+        assert read_config(yaml.safe_load((folder / "config.yaml").read_text())) == record.config
+        curves = read_curves((folder / "curves.parquet").read_bytes())
+        assert all(curves[n][1].tobytes() == v.tobytes() for n, (_, v) in record.series.items())
+    folder = Path(download_artifacts(run_id=report.parent_id, tracking_uri=store))
+    table = pd.read_parquet(folder / "runs.parquet")
+    assert table["nll/val"].tolist() == [2.0, 2.01, 2.02]
+    assert table["mlflow_run_id"].tolist() == [run.info.run_id for run in children(store)]
+    assert pd.read_parquet(folder / "curves.parquet").groupby("run_id").size().tolist() == [20] * 3
+
+
+@pytest.mark.parametrize(("rule", "kept"), [("best", 1), ("all", 2), ("none", 0)])
+def test_weights_are_kept_as_the_rule_says(ledger, store, rule, kept):
+    records, sweep = filled(ledger, 2)
+    track(ledger, records, sweep, Tracking(weights=rule))
+    assert len(kept_weights()) == kept
+
+
+def test_a_run_trained_by_itself_has_no_parent(ledger, store):
+    record = made_record(1)
+    ledger.write(record)
+    report = track(ledger, [record], ledger.write_sweep(new_single(record.run_id, record.config)))
+    [run] = search(store)
+    assert run.info.run_id == report.parent_id
+    assert "mlflow.parentRunId" not in run.data.tags
+    assert run.data.metrics["floor/unigram"] == 2.8
+    assert len(kept_weights()) == 1
+    assert sync(ledger).written == 0
+
+
+def test_long_series_are_thinned_the_same_way_live_and_final():
+    plan = step_plan(10_000, 1)
+    assert len(plan) <= 26
+    assert {0, 10_000} <= plan
+    assert step_plan(40, 10) == {0, 10, 20, 30, 40}
+    assert step_plan(7, None) == set(range(8))
+    assert step_plan(0, None) == {0}
+    steps = np.arange(0, 31, 1)  # ended early, at a step the plan does not have
+    record = made_record(series={"nll/val": (steps, steps + 1.0)})
+    points = [p[3] for p in record_points(record, 0, floors=False) if p[0] == "nll/val"]
+    assert points == [0, 10, 20, 30]
+
+
+def test_a_table_of_mixed_columns_becomes_parquet(tmp_path):
+    import pyarrow.parquet as pq
+
+    rows = [
+        {"run_id": "a", "engine.chunk": "auto", "model.hidden": [200], "x": 1, "none": None},
+        {"run_id": "b", "engine.chunk": 8, "model.hidden": [], "x": 0.5},
+    ]
+    (tmp_path / "t.parquet").write_bytes(runs_parquet(rows, ["engine.chunk", "absent"]))
+    table = pq.read_table(tmp_path / "t.parquet")
+    assert table.to_pydict() == {
+        "run_id": ["a", "b"], "engine.chunk": ['"auto"', "8"], "model.hidden": ["[200]", "[]"],
+        "x": [1.0, 0.5], "none": [None, None],
+    }  # fmt: skip
+    notes = {k.decode(): json.loads(v) for k, v in table.schema.metadata.items() if b"harn" in k}
+    assert notes["harness.config.settings"] == ["engine.chunk"]
+    assert notes["harness.json"] == ["engine.chunk", "model.hidden"]
+
+
+# writing again
+
+
+def test_writing_again_changes_nothing(ledger, store):
+    records, sweep = filled(ledger)
+    track(ledger, records, sweep)
+    before = dump()
+    assert sync(ledger).written == 0
+    assert track(ledger, records, sweep).written == 0
+    writer = SweepWriter(Tracking(), store, sweep, ledger)
+    writer.open()
+    writer.complete.clear()  # as if it had been killed before the last child was ended
+    for record in records:
+        writer.write(record)
+    writer.close("FINISHED")
+    assert dump() == before
+    assert len(children(store)) == 3
+
+
+def test_a_replay_into_a_fresh_store_writes_the_same(ledger, store, empty_store):
+    records, sweep = filled(ledger)
+    single = made_record(9)
+    ledger.write(single)
+    ledger.write_sweep(new_single(single.run_id, single.config))
+    track(ledger, records, sweep)
+    sync(ledger)
+    first = dump()
+    shutil.copy(empty_store, "other.db")
+    assert sync(ledger, Tracking(uri="sqlite:///other.db")).written == 4
+    second = dump("other.db")
+    for tags in (first["tags"], second["tags"]):  # who wrote it is all that may differ
+        tags[:] = [tag for tag in tags if "harness.owner" not in tag]
+    assert second == first
+
+
+def test_live_points_are_shown_and_then_completed(ledger, store):
+    records, sweep = filled(ledger, 1)
+    writer = SweepWriter(Tracking(), store, sweep, ledger)
+    writer.open()
+    series = records[0].series
+    live = [
+        (step, {n: float(series[n][1][i]) for n in STEP_SERIES}) for i, step in enumerate((0, 10))
+    ]
+    live.append((15, {"nll/val": 1.0}))  # no planned evaluation
+    live.append((20, {"nll/val": float("nan")}))
+    writer.show(records[0].run_id, live)
+    [run] = children(store)
+    assert run.info.status == "RUNNING"
+    assert run.data.metrics["nll/val"] == series["nll/val"][1][1]
+    assert "seed" in run.data.params
+    writer.write(records[0])
+    shown = dump()
+    writer.complete.clear()
+    writer.write(records[0])
+    assert dump() == shown
+    assert len(children(store)) == 1
+
+
+def test_a_run_of_another_sweep_appears_complete_under_the_new_parent(ledger, store):
+    records, sweep = filled(ledger, 2)
+    track(ledger, records, sweep)
+    wider = ledger.write_sweep(new_sweep({r.run_id: r.config for r in [*records, made_record(2)]}))
+    report = track(ledger, [], wider, status="KILLED")  # nobody reported the two
+    assert report.written == 2
+    mine = search(store, f"tags.`mlflow.parentRunId` = '{report.parent_id}'")
+    assert [run.info.status for run in mine] == ["FINISHED"] * 2
+    assert [run.data.metrics["nll/val"] for run in mine] == [2.0, 2.01]
+
+
+def test_a_failed_run_says_why_and_a_later_success_overwrites_it(ledger, store):
+    record = made_record(1)
+    sweep = ledger.write_sweep(new_sweep({record.run_id: record.config}))
+    tracker = open_tracking(None, ledger)
+    tracker.open_sweep(sweep)
+    tracker.failed(record.run_id, "out of memory")
+    tracker.close()
+    [run] = children(store)
+    assert (run.info.status, run.data.tags["harness.error"]) == ("FAILED", "out of memory")
+    ledger.write(record)
+    track(ledger, [record], sweep)
+    [run] = children(store)
+    assert run.info.status == "FINISHED"
+    assert "harness.error" not in run.data.tags
+
+
+def test_what_a_dead_process_left_running_is_settled_and_taken_up_again(ledger, store):
+    records, sweep = filled(ledger, 2)
+    writer = SweepWriter(Tracking(), store, sweep, ledger)
+    writer.open()
+    writer.show(records[0].run_id, [(0, {"nll/val": 3.0})])
+    dead = subprocess.run([sys.executable, "-c", "import os; print(os.getpid())"],
+                          capture_output=True, text=True, check=True).stdout.strip()  # fmt: skip
+    host = mlstore.owner().partition(":")[0]
+    writer.store.log(writer.parent.run_id, tags={"harness.owner": f"{host}:{dead}"})
+    assert {run.info.status for run in search(store)} == {"RUNNING"}
+    other = made_record(7)
+    ledger.write(other)
+    track(ledger, [other], ledger.write_sweep(new_single(other.run_id, other.config)))
+    theirs = search(store, f"tags.`harness.sweep_id` = '{sweep.sweep_id}'")
+    assert [run.info.status for run in theirs] == ["KILLED", "KILLED"]
+    track(ledger, records, sweep)
+    theirs = search(store, f"tags.`harness.sweep_id` = '{sweep.sweep_id}'")
+    assert [run.info.status for run in theirs] == ["FINISHED"] * 3
+
+
+def test_a_removed_sweep_is_gone_from_mlflow(ledger, store):
+    records, sweep = filled(ledger, 2)
+    track(ledger, records, sweep)
+    assert forget_sweep(sweep) == 3
+    assert search(store) == []
+
+
+def test_without_a_ledger_the_records_themselves_are_shown(ledger, store):
+    records = [made_record(seed) for seed in range(2)]
+    sweep = new_sweep({r.run_id: r.config for r in records})
+    report = track(None, records, sweep)
+    assert report.written == 2
+    assert len(kept_weights()) == 1
+    assert not Path("runs").exists()
+
+
+# trouble
+
+
+class Answers(http.server.BaseHTTPRequestHandler):
+    """A tracking server that is ill: it answers 500, at once or slowly."""
+
+    pause = 0.0
+
+    def do_GET(self):
+        time.sleep(self.pause)
+        self.send_response(500)
+        self.end_headers()
+        self.wfile.write(b"broken")
+
+    do_POST = do_GET
+
+    def log_message(self, *args):
+        pass
+
+
+@pytest.fixture(params=["down", "500", "slow"])
+def ill_server(request, monkeypatch):
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "1")
+    if request.param == "down":
+        yield "http://127.0.0.1:9"  # the discard port: nobody listens
+        return
+    handler = type("Handler", (Answers,), {"pause": 3.0 if request.param == "slow" else 0.0})
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.mark.slow
+def test_an_ill_server_neither_stops_nor_blocks_and_sync_mends_it(
+    ledger, store, ill_server, monkeypatch
+):
+    monkeypatch.setattr(tracking, "HELD_RECORDS", 8)
+    records, sweep = filled(ledger, 30)
+    tracker = Tracker(Tracking(uri=ill_server), ledger)
+    began = time.monotonic()
+    tracker.open_sweep(sweep)
+    for record in records:
+        for step in range(3):
+            tracker.points(Points(run_id=record.run_id, step=step, values={"nll/val": 1.0}))
+        tracker.finished(record)
+    assert time.monotonic() - began < 1.0  # handing over waits for nobody
+    assert len(tracker._records) <= tracking.HELD_RECORDS
+    with pytest.warns(TrackingWarning) as told:
+        report = tracker.close(timeout=20)
+    assert report.behind == 30
+    words = [str(one.message) for one in told]
+    assert any("training goes on" in text for text in words)
+    assert any("harness sync" in text for text in words)
+    assert len(words) < 5
+    with pytest.raises(HarnessError, match="cannot be written"):
+        sync(ledger, Tracking(uri=ill_server))
+    assert sync(ledger, Tracking(uri=store)).written == 30
+
+
+def test_a_store_that_dies_midway_costs_nothing_that_sync_does_not_write(
+    ledger, store, monkeypatch
+):
+    records, sweep = filled(ledger, 4)
+    real, calls = SweepWriter.write, []
+
+    def dying(self, record):
+        calls.append(record.run_id)
+        if len(calls) > 2:
+            raise ConnectionError("gone: postgresql://me:secret@db/x")
+        real(self, record)
+
+    monkeypatch.setattr(SweepWriter, "write", dying)
+    with pytest.warns(TrackingWarning) as told:
+        report = track(ledger, records, sweep)
+    assert (report.written, report.behind) == (2, 2)
+    assert not any("secret" in str(one.message) for one in told)
+    monkeypatch.setattr(SweepWriter, "write", real)
+    assert sync(ledger).written == 2
+    assert [run.info.status for run in search(store)] == ["FINISHED"] * 5
+
+
+def test_points_that_wait_are_bounded():
+    tracker = Tracker(Tracking(uri="sqlite:///never-opened.db"))
+    for step in range(tracking.LIVE_POINTS + 500):
+        tracker.points(Points(run_id=f"r{step % 7}", step=step, values={"nll/val": 1.0}))
+    assert sum(map(len, tracker._points.values())) == tracking.LIVE_POINTS
+    tracker.finished(made_record(1))
+    assert not Path("never-opened.db").exists()
+
+
+@pytest.mark.slow
+def test_a_database_locked_for_25_seconds_is_waited_for(ledger, store):
+    records, sweep = filled(ledger, 3)
+    track(ledger, [], sweep)
+    held = sqlite3.connect("mlflow.db", isolation_level=None, check_same_thread=False)
+    held.execute("BEGIN EXCLUSIVE")
+    release = threading.Timer(25, lambda: held.execute("COMMIT"))
+    release.start()
+    other = ledger.write_sweep(new_sweep({r.run_id: r.config for r in records[:2]}))
+    report = track(ledger, records[:2], other)
+    release.join()
+    held.close()
+    assert (report.written, report.behind) == (2, 0)
+
+
+CROWD = """
+import sys
+from tests.support.made import made_record
+from harness.records.ledger import Ledger
+from harness.records.manifests import new_sweep
+from harness.tracking.tracker import open_tracking
+first, count = int(sys.argv[1]), int(sys.argv[2])
+ledger = Ledger("runs")
+records = [made_record(first + i) for i in range(count)]
+sweep = ledger.write_sweep(new_sweep({r.run_id: r.config for r in records}))
+tracker = open_tracking(None, ledger)
+tracker.open_sweep(sweep)
+for record in records:
+    ledger.write(record)
+    tracker.finished(record)
+report = tracker.close()
+sys.exit(0 if (report.written, report.behind) == (count, 0) else 1)
+"""
+
+
+@pytest.mark.slow
+def test_eight_sweeps_write_one_fresh_store_at_once(ledger):
+    paths = str(ROOT)
+    crowd = [
+        subprocess.Popen([sys.executable, "-c", CROWD, str(100 * i), "12"], stderr=subprocess.PIPE,
+                         env=os.environ | {"PYTHONPATH": paths})
+        for i in range(8)
+    ]  # fmt: skip
+    told = [one.communicate()[1].decode() for one in crowd]
+    assert [one.returncode for one in crowd] == [0] * 8, told
+    runs = children(store_address(None))
+    assert len(runs) == len({run.data.tags["harness.run_id"] for run in runs}) == 8 * 12
+    assert {run.info.status for run in runs} == {"FINISHED"}
+    assert len(search(store_address(None), "tags.`harness.kind` = 'sweep'")) == 8
+    assert [p.name for p in Path().iterdir() if ".new" in p.name] == []
+
+
+@pytest.mark.slow
+def test_a_store_half_made_by_a_dead_process_is_no_obstacle(tmp_path):
+    dead = subprocess.run([sys.executable, "-c", "import os; print(os.getpid())"],
+                          capture_output=True, text=True, check=True).stdout.strip()  # fmt: skip
+    (tmp_path / f"mlflow.db.{dead}.new").write_bytes(b"half")
+    mlstore.create_sqlite(tmp_path / "mlflow.db", "")
+    assert [path.name for path in tmp_path.iterdir()] == ["mlflow.db"]
+    with sqlite3.connect(tmp_path / "mlflow.db") as connection:
+        assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+    connection.close()
+
+
+# addresses
+
+
+def test_the_default_store_is_beside_you(ledger, monkeypatch):
+    here = Path.cwd()
+    assert store_address(None) == f"sqlite:///{here}/mlflow.db"
+    assert store_address("sqlite:///a/b.db") == f"sqlite:///{here}/a/b.db"
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://server:5000")
+    assert store_address(None) == "http://server:5000"
+    assert store_address("sqlite:////x/b.db") == "sqlite:////x/b.db"
+
+
+@pytest.mark.parametrize("uri", ["./mlruns", "file:///tmp/x", "mlflow.db", "sqlite", "ftp://x"])
+def test_addresses_without_a_store_are_refused(uri):
+    with pytest.raises(ConfigError, match=r"tracking\.uri is .*sqlite:///"):
+        store_address(uri)
+
+
+def test_passwords_are_never_shown():
+    text = "cannot reach postgresql://me:pa:ss@db:5432/x nor https://u:p@h; see http://h:80/a@b"
+    assert redacted(text) == (
+        "cannot reach postgresql://me:***@db:5432/x nor https://u:***@h; see http://h:80/a@b"
+    )
+
+
+def test_secrets_of_the_environment_are_not_written(ledger, store, monkeypatch):
+    monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", "s3cret-word")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "s3cret-word")
+    records, sweep = filled(ledger, 1)
+    track(ledger, records, sweep)
+    files = [*Path("mlartifacts").rglob("*"), *Path("runs").rglob("*"), Path("mlflow.db")]
+    for path in files:
+        assert not path.is_file() or b"s3cret-word" not in path.read_bytes()
+
+
+def test_tracking_off_writes_nothing(ledger):
+    records, sweep = filled(ledger, 1)
+    tracker = open_tracking(Tracking(name="off"), ledger)
+    assert type(tracker) is NullTracker
+    assert track(ledger, records, sweep, Tracking(name="off")).written == 0
+    assert not Path("mlflow.db").exists()
+    assert same_record(ledger.read(records[0].run_id), records[0])
+
+
+@pytest.mark.parametrize("bad", [{"experiment": " "}, {"weights": "some"}, {"name": "wandb"}])
+def test_bad_settings_are_refused(bad):
+    with pytest.raises(ConfigError, match=f"tracking.{next(iter(bad))} "):
+        Tracking(**bad)
