@@ -15,7 +15,7 @@ from scipy import stats
 
 from harness.analysis.effects import Floats, Key, Swept
 from harness.analysis.selection import text
-from harness.components.registry import BINARY_SOURCES
+from harness.components.names import BINARY_SOURCES
 from harness.render.figures.style import number
 from harness.theory.advice import GOOD, WRONG, Z_LIMIT
 

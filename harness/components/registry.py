@@ -1,144 +1,114 @@
-"""Names a config may use, and where the code behind each stands. Imports nothing heavy.
+"""Components found by name: the built-in ones and those registered by a call.
 
-To add a loss, write one function in `harness/engine/losses.py` (or anywhere), add one entry here;
-README.md, "Extending", shows a worked example.
+A built-in component is a module of its kind's package that defines `SPEC`, or several by name in
+`SPECS`; it is found by being there. Listing and looking up load neither torch nor scipy.
 """
 
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+import pkgutil
+from collections.abc import Collection, Iterator, Mapping
+from typing import Any, Generic, TypeVar
+
+from harness.components.spec import Spec, bound
+from harness.errors import ConfigError, nearest, shown
+
+S = TypeVar("S", bound=Spec)
 
 
-def resolve(path: str | Callable[..., Any]) -> Callable[..., Any]:
-    """A function, or the one named by "package.module:function" in this file."""
-    if callable(path):
-        return path
-    module, _, name = path.partition(":")
-    return getattr(importlib.import_module(module), name)
+class Registry(Collection[str], Generic[S]):
+    """All components of one kind, by name. As a collection it holds the names.
 
-
-@dataclass(frozen=True, kw_only=True)
-class LossEntry:
-    """One loss: where its functions are and what the engine must know of it.
-
-    value: (logits_KBV, target_KB, smoothing_K, sum_over_classes) -> (K, B), unreduced.
-    gradient: d value / d logits, (K, B, V), same arguments plus out=; None: autograd on the logits.
-    expected: mean of the value under a law of the logits (see loss_means); None: none is reported.
-    Each is a function or, so that this module stays light, the path "module:function" of one.
+    kind: one of them in words, "loss"; package: where the built-in ones are, "harness.components."
+    and then the name of the plug-ins' entry-point group. several: modules of the package hold many
+    components each, in `SPECS`, instead of one that has the module's name.
     """
 
-    value: str | Callable[..., Any]
-    gradient: str | Callable[..., Any] | None
-    expected: str | Callable[..., Any] | None
-    kind: str = "classes"  # or "binary": one logit, labels -1 and +1
-    smoothing: bool = False  # label smoothing has a meaning
-    per_class: bool = False  # `reduction` mean|sum over classes has a meaning
-    multiplier: Callable[[int, bool], float] = lambda _V, _summed: 1.0
-    # ^ gradient matching: times this, every loss has cross-entropy's gradient at equal logits
-    doc: str = ""
+    def __init__(self, kind: str, spec: type[S], package: str, *, several: bool = False) -> None:
+        self.kind, self.spec, self.package, self.several = kind, spec, package, several
+        self._built_in: dict[str, S | None] | None = None  # None: known by name, not yet loaded
+        self._registered: dict[str, S] = {}
+        self._bound: dict[tuple[str, Mapping[str, Any]], S] = {}
 
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.names())
 
-LOSSES: dict[str, LossEntry] = {
-    "cross_entropy": LossEntry(
-        value="harness.components.losses.multiclass:cross_entropy",
-        gradient="harness.components.losses.multiclass:cross_entropy_gradient",
-        expected="harness.theory.initial_loss:expected_cross_entropy",
-        smoothing=True,
-        doc="-log softmax(z)[target], straight from the logits",
-    ),
-    "nll": LossEntry(
-        value="harness.components.losses.multiclass:nll",
-        gradient="harness.components.losses.multiclass:cross_entropy_gradient",
-        expected="harness.theory.initial_loss:expected_cross_entropy",
-        smoothing=True,
-        doc="negative log likelihood of log_softmax(z); agrees with cross_entropy",
-    ),
-    "mse": LossEntry(
-        value="harness.components.losses.multiclass:mse",
-        gradient="harness.components.losses.multiclass:mse_gradient",
-        expected="harness.theory.initial_loss:expected_mse",
-        smoothing=True,
-        per_class=True,
-        multiplier=lambda V, summed: 0.5 if summed else V / 2,
-        doc="squared error of the raw logits against one-hot",
-    ),
-    "brier": LossEntry(
-        value="harness.components.losses.multiclass:brier",
-        gradient="harness.components.losses.multiclass:brier_gradient",
-        expected="harness.theory.initial_loss:expected_brier",
-        smoothing=True,
-        per_class=True,
-        multiplier=lambda V, summed: V / 2 if summed else V * V / 2,
-        doc="squared error of softmax(z) against one-hot",
-    ),
-    "bce": LossEntry(
-        value="harness.components.losses.multiclass:bce",
-        gradient="harness.components.losses.multiclass:bce_gradient",
-        expected="harness.theory.initial_loss:expected_bce",
-        smoothing=True,
-        per_class=True,
-        multiplier=lambda V, summed: 1.0 if summed else float(V),
-        doc="binary cross-entropy, one class against the rest",
-    ),
-    "hinge": LossEntry(
-        value="harness.components.losses.multiclass:hinge",
-        gradient="harness.components.losses.multiclass:hinge_gradient",
-        expected="harness.theory.initial_loss:expected_hinge",
-        per_class=True,
-        multiplier=lambda V, summed: 1.0 / V if summed else 1.0,
-        doc="Weston-Watkins multi-class hinge, margin 1 (torch's multi_margin_loss)",
-    ),
-    "crammer_singer": LossEntry(
-        value="harness.components.losses.multiclass:crammer_singer",
-        gradient="harness.components.losses.multiclass:crammer_singer_gradient",
-        expected="harness.theory.initial_loss:expected_crammer_singer",
-        multiplier=lambda V, _summed: (V - 1) / V,
-        doc="hinge of the strongest rival alone, margin 1",
-    ),
-    "squared_error": LossEntry(
-        value="harness.components.losses.binary:squared_error",
-        gradient="harness.components.losses.binary:squared_error_gradient",
-        expected="harness.theory.initial_loss:expected_squared_error",
-        kind="binary",
-        doc="(z - y)^2 with y = -1 or +1",
-    ),
-    "binary_cross_entropy": LossEntry(
-        value="harness.components.losses.binary:binary_cross_entropy",
-        gradient="harness.components.losses.binary:binary_cross_entropy_gradient",
-        expected="harness.theory.initial_loss:expected_binary_cross_entropy",
-        kind="binary",
-        multiplier=lambda _V, _summed: 4.0,
-        doc="log(1 + exp(-y z))",
-    ),
-    "max_margin": LossEntry(
-        value="harness.components.losses.binary:max_margin",
-        gradient="harness.components.losses.binary:max_margin_gradient",
-        expected="harness.theory.initial_loss:expected_max_margin",
-        kind="binary",
-        multiplier=lambda _V, _summed: 2.0,
-        doc="max(0, 1 - y z)",
-    ),
-}
-# binary multipliers: at z = 0 the gradients are -2y, -y/2 and -y; squared_error is the yardstick
+    def __len__(self) -> int:
+        return len(self.names())
 
-ACTIVATIONS = ("tanh", "relu", "gelu", "linear")
-SCHEMES = ("kaiming", "normal", "uniform", "xavier", "orthogonal", "zero")
-SCOPES = ("linear", "all", "hidden", "output", "embedding")
-BIASES = ("zero", "normal", "uniform", "constant")
-OUTPUT_BIASES = (*BIASES, "log_unigram")
-REGULARIZERS = ("none", "l2", "l2_sum", "l1", "weight_decay", "dropout", "max_norm")
-OPTIMIZERS = ("sgd", "momentum", "adam", "adamw")
-SCHEDULES = ("step", "constant", "cosine")
-SOURCES = ("census", "surnames", "makemore", "file", "markov", "points", "moons")
-BINARY_SOURCES = ("points", "moons")
+    def __contains__(self, name: object) -> bool:
+        return name in self.names()
 
+    def __repr__(self) -> str:
+        return f"<{self.kind}: {', '.join(self)}>"
 
-def expectation(loss: str) -> Callable[..., Any]:
-    """The function that gives a loss's mean under a law of the logits; LookupError without one."""
-    found = LOSSES[loss].expected
-    if found is None:
-        raise LookupError(f"no expectation is registered for the loss {loss}")
-    return resolve(found)
+    def names(self) -> tuple[str, ...]:
+        """Every name a config may use."""
+        return (*self.built_in(), *self._registered)
+
+    def built_in(self) -> dict[str, S | None]:
+        """The built-in components by name; None for one that has not been loaded."""
+        if self._built_in is None:
+            path = importlib.import_module(self.package).__path__
+            modules = [found.name for found in pkgutil.iter_modules(path)]
+            self._built_in = {}
+            for module in modules if self.several else ():
+                self._built_in |= importlib.import_module(f"{self.package}.{module}").SPECS
+            if not self.several:
+                self._built_in = dict.fromkeys(modules)
+        return self._built_in
+
+    def check(self, name: Any, key: str = "") -> str:
+        """The name if a component has it; else a ConfigError with what is known and the nearest.
+
+        key: the setting that holds the name, for the message; default: the kind.
+        """
+        if not isinstance(name, str) or name not in self:
+            names = self.names()
+            raise ConfigError(
+                f"{key or self.kind} is {shown(name)}; allowed: one of {', '.join(names)}."
+                f"{nearest(str(name), names)}"
+            )
+        return name
+
+    def get(self, name: str, key: str = "") -> S:
+        """The spec of this name; ConfigError where there is none."""
+        self.check(name, key)
+        if name in self._registered:
+            return self._registered[name]
+        found = self.built_in()[name]
+        if found is None:
+            loaded: S = importlib.import_module(f"{self.package}.{name}").SPEC
+            found = self.built_in()[name] = loaded
+        return found
+
+    def bind(self, name: str, settings: Mapping[str, Any]) -> S:
+        """The spec of this name with these values of its own settings (see spec.bound)."""
+        if not settings:
+            return self.get(name)
+        key = (name, settings)
+        if key not in self._bound:
+            self._bound[key] = bound(self.get(name), settings)
+        return self._bound[key]
+
+    def register(self, name: str, spec: S) -> None:
+        """Add a component of your own under a new name, for this process alone.
+
+        Registering a name again replaces what was registered. ConfigError for the name of a
+        built-in one, or a spec of another kind.
+        """
+        if not isinstance(spec, self.spec):
+            raise ConfigError(
+                f"{self.kind} {shown(name)} is a {type(spec).__name__}; allowed: a "
+                f"{self.spec.__name__}."
+            )
+        if not name.isidentifier():
+            raise ConfigError(
+                f"{self.kind} {shown(name)} has no usable name; allowed: letters, digits and "
+                "underscores, no digit first."
+            )
+        if name in self.built_in():
+            raise ConfigError(f"{self.kind} {name!r} is built in; choose another name.")
+        self._registered[name] = spec
+        self._bound = {key: kept for key, kept in self._bound.items() if key[0] != name}

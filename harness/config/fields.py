@@ -14,6 +14,7 @@ import typing
 from collections.abc import Collection
 from typing import Any
 
+from harness.components.registry import Registry
 from harness.errors import ConfigError, nearest, shown
 
 SEED_LIMIT = 2**32 - 1
@@ -28,6 +29,7 @@ def knob(
     high: float | None = None,
     below: float | None = None,
     one_of: Collection[str] | None = None,
+    component: Registry[Any] | None = None,
     unit: str = "",
     stacks: bool = True,
     seed: bool = False,
@@ -35,15 +37,17 @@ def knob(
 ) -> Any:
     """A dataclass field that carries its own rule.
 
-    low/high are inclusive bounds, above/below exclusive ones. `stacks`: runs that differ here can
-    share one fused program. `seed`: replicates may differ here (left out of config_id).
-    `numeric`: the value can change a number a run produces (left out of run_id otherwise).
+    low/high are inclusive bounds, above/below exclusive ones. `component`: instead of one_of, the
+    value names one of this registry's components. `stacks`: runs that differ here can share one
+    fused program. `seed`: replicates may differ here (left out of config_id). `numeric`: the value
+    can change a number a run produces (left out of run_id otherwise).
     """
     if seed:
         low, high = 0, SEED_LIMIT
     rule = {
         "help": help, "low": low, "above": above, "high": high, "below": below,
-        "one_of": one_of, "unit": unit, "stacks": stacks, "seed": seed, "numeric": numeric,
+        "one_of": component if component is not None else one_of, "component": component,
+        "unit": unit, "stacks": stacks, "seed": seed, "numeric": numeric,
         "default": default,
     }  # fmt: skip
     return dataclasses.field(default=default, metadata=rule)

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from harness.components.registry import (
+from harness.components.names import (
     ACTIVATIONS,
     BIASES,
     BINARY_SOURCES,

@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness import system
-from harness.components.registry import BINARY_SOURCES
+from harness.components.names import BINARY_SOURCES
 from harness.data import markov, points
 from harness.data.contexts import (
     Codes,

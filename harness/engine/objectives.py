@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from harness.components.registry import LOSSES, resolve
+from harness.components.names import LOSSES, resolve
 from harness.config.run import Loss, RunConfig
 from harness.engine.passes import Pass
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from harness.components.registry import expectation
+from harness.components.names import expectation
 from harness.numerics.logit_law import LogitLaw
 from harness.numerics.quadrature import Array
 

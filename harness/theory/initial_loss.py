@@ -26,7 +26,7 @@ from harness.components.losses.means import (
     expected_squared_error,
 )  # fmt: skip
 from harness.components.losses.spreads import SPREADS, Meeting
-from harness.components.registry import LOSSES, expectation
+from harness.components.names import LOSSES, expectation
 from harness.numerics.logit_law import LogitLaw
 from harness.numerics.quadrature import Array, correlate, hermite_table, normal_nodes, scale_nodes
 from harness.theory.advice import InitialLoss, SmartStart, advise, smart_start, verdict

@@ -9,7 +9,7 @@ import torch
 from torch.nn import functional as F  # noqa: N812
 from torch.testing import assert_close
 
-from harness.components.registry import LOSSES, resolve
+from harness.components.names import LOSSES, resolve
 
 NAMES = [name for name, entry in LOSSES.items() if entry.kind == "binary"]
 

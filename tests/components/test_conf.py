@@ -3,7 +3,7 @@
 import pytest
 import yaml
 
-from harness.components.registry import LOSSES, OPTIMIZERS, REGULARIZERS, SCHEMES, SOURCES
+from harness.components.names import LOSSES, OPTIMIZERS, REGULARIZERS, SCHEMES, SOURCES
 from harness.config.run import RunConfig, run_config
 from harness.config.settings import Ledger, Tracking
 from harness.paths import conf_dir

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from torch.nn import functional as F  # noqa: N812
 from torch.testing import assert_close
 
-from harness.components.registry import LOSSES, resolve
+from harness.components.names import LOSSES, resolve
 
 CLASS_LOSSES = [name for name, entry in LOSSES.items() if entry.kind == "classes"]
 SHIFT_INVARIANT = ["cross_entropy", "nll", "brier", "hinge", "crammer_singer"]

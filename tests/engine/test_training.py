@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from harness.components.registry import LOSSES
+from harness.components.names import LOSSES
 from harness.config.run import Data, Engine, Init, Loss, Model, Optim, Reg, RunConfig, Train
 from harness.data.dataset import load_data
 from harness.engine.batches import BLOCK, Batches

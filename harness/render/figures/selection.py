@@ -36,7 +36,7 @@ def name_of(runs: Any, key: str) -> str:
 
 def unit(swept: Swept) -> str:
     """The unit of nll for these data."""
-    from harness.components.registry import BINARY_SOURCES
+    from harness.components.names import BINARY_SOURCES
 
     names = set(swept.runs["data.name"]) if "data.name" in swept.runs else set()
     return "nats/example" if names and names <= set(BINARY_SOURCES) else "nats/char"

@@ -14,7 +14,7 @@ from matplotlib.figure import Figure as Canvas
 
 from harness.analysis.effects import Key, Swept, config_of, explained
 from harness.analysis.selection import text
-from harness.components.registry import BINARY_SOURCES, LOSSES
+from harness.components.names import BINARY_SOURCES, LOSSES
 from harness.config.run import Reg, RunConfig, field_rules
 from harness.errors import ConfigError, HarnessError
 from harness.render.figures import style
