@@ -29,7 +29,15 @@ from harness.components.losses.spreads import SPREADS, Meeting
 from harness.components.names import LOSSES, expectation
 from harness.numerics.logit_law import LogitLaw
 from harness.numerics.quadrature import Array, correlate, hermite_table, normal_nodes, scale_nodes
-from harness.theory.advice import InitialLoss, SmartStart, advise, smart_start, verdict
+from harness.theory.advice import (
+    InitialLoss,
+    SmartStart,
+    advise,
+    smart_start,
+    verdict,
+    z_limit,
+)  # fmt: skip
+from harness.theory.layer_laws import layers
 from harness.theory.overlap import Facts, facts
 from harness.theory.propagation import Signal, propagate
 
@@ -97,6 +105,7 @@ def _initial_loss(model: Model, init: Init, loss: Loss, known: Facts) -> Initial
         caveats=_caveats(signal, model, init, loss, known, expected, sd),
         smart_start=smart,
         advice=advise(init, uniform, expected, smart, saturated, start),
+        z_limit=z_limit(layer.fan_in for layer in layers(model, init, known)), dead=signal.dead,
     )  # fmt: skip
 
 
@@ -164,7 +173,8 @@ def _mean(signal: Signal, init: Init, loss: Loss, known: Facts) -> float | None:
     law = _law(signal, init, known)
     if known.kind == "binary":
         cost, _ = _by_point(signal, law, loss, known)
-        return float(cost.mean())
+        assert known.weights is not None
+        return float(cost @ known.weights)
     return _over_scale(law, float(signal.own[0]), loss, known)[0]
 
 
@@ -257,7 +267,7 @@ def _caveats(
     if sd is not None and sd > 0.2 * abs(expected):
         out.append(
             f"one draw tells little: the spread is {sd / abs(expected):.0%} of the expected loss, "
-            "and skewed; a z of 4 is no longer rare"
+            "and skewed"
         )
     shared = (init.bias_scale if init.output_bias == "uniform" else 0.0) ** 2 / 3
     if loss.name in UNIFORM_BIAS and shared > 0.3 * (shared + float(signal.variance.mean())):

@@ -48,6 +48,7 @@ class Facts:
     shared: float = 0.0  # the same between two examples: sum_a (mean n_a)^2
     inputs: Array | None = None  # binary: (S, I) standing-in points
     labels: Array | None = None  # binary: (S,)
+    weights: Array | None = None  # binary: (S,) sum to 1, each label its share of all examples
 
 
 @lru_cache(maxsize=16)
@@ -57,9 +58,15 @@ def facts(data: Dataset) -> Facts:
     if data.kind == "binary":
         keep = np.linspace(0, train.n - 1, min(POINTS, train.n)).round().astype(int)
         order = np.lexsort((train.x_NT[:, 0], train.y_N))[keep]  # even over labels and place
+        labels = train.y_N[order].astype(float)
+        weights = np.zeros(len(labels))
+        for label, share in zip((-1, 1), data.unigram, strict=True):
+            here = labels == label
+            weights[here] = share / max(int(here.sum()), 1)
         return Facts(
             kind="binary", V=1, block=int(train.x_NT.shape[1]), targets=data.unigram,
-            log_unigram=(), inputs=train.x_NT[order].astype(float), labels=train.y_N[order],
+            log_unigram=(), inputs=train.x_NT[order].astype(float), labels=labels,
+            weights=weights / weights.sum(),
         )  # fmt: skip
     # a symbol that training never shows counts as half an example there
     floor = 0.5 / max(train.n, 1)

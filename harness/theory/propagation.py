@@ -83,6 +83,7 @@ class Signal:
     output: Layer
     table: tuple[tuple[str, float, float, float], ...]
     overflow: bool
+    dead: bool  # no weight gets a gradient: the last layer's inputs and what leads back are 0
 
 
 def activate(kind: str, h: Array) -> Array:
@@ -111,7 +112,10 @@ def propagate(model: Model, init: Init, facts: Facts, *, normalised: bool = Fals
         own = own - 2 / n * drawn**2
         both = drawn[pairs.left] * drawn[pairs.right]
         common = common - 2 / n * both * _correlation(k, q, pairs) ** 2
-    return Signal(q, own, k, common, pairs, output, table, overflow)
+    # relu passes nothing back at 0, where its units then stay
+    closed = output.weight == 0 or (bool(model.hidden) and model.activation == "relu")
+    dead = closed and not state.square.any()
+    return Signal(q, own, k, common, pairs, output, table, overflow, dead)
 
 
 @lru_cache(maxsize=64)
@@ -180,7 +184,9 @@ def _points(facts: Facts) -> tuple[State, Pairs]:
     x = facts.inputs
     assert x is not None
     left, right = np.triu_indices(len(x))
-    weight = np.where(left == right, 1.0, 2.0) / len(x) ** 2
+    share = facts.weights
+    assert share is not None
+    weight = np.where(left == right, 1.0, 2.0) * share[left] * share[right]
     product = (x[left] * x[right]).mean(1)
     state = State((x * x).mean(1), np.zeros(len(x)), product, np.zeros(len(left)))
     return state, Pairs(weight, left, right, np.zeros_like(left))
@@ -190,7 +196,7 @@ def _linear(layer: Layer, state: State, pairs: Pairs) -> tuple[Array, Array, Arr
     """(q, relative variance of q, k, relative covariance of two q) of a layer's preactivations."""
     gain, bias = layer.weight**2 * layer.fan_in, layer.bias_std**2
     q = gain * state.square + bias
-    share = gain / np.maximum(q, 1e-300)
+    share = np.divide(gain, q, out=np.zeros_like(q), where=q > 0)  # nothing varies where q is 0
     own = share**2 * np.maximum(state.scatter, 0.0)
     common = share[pairs.left] * share[pairs.right] * state.together
     return q, own, gain * state.product + bias, common

@@ -355,7 +355,7 @@ def test_verdict_edges(census):
     assert verdict(math.nan, told)[0] is None
     z, text = verdict(told.expected + 9 * told.sd, told)
     assert z == pytest.approx(9, abs=0.01) and text.startswith("not what the config says (z = 9)")
-    certain = expected_initial_loss(RunConfig(init=Init(scheme="zero")), census)
+    certain = expected_initial_loss(RunConfig(init=Init(output_scale=0.0)), census)
     assert certain.sd == 0
     z, text = verdict(certain.expected * 1.01, certain)
     assert z is None and "no draw can differ" in text
