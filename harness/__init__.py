@@ -21,7 +21,7 @@ _HOMES = {
     "train": "engine.training",
     "RunRecord": "records.record",
     "Ledger": "records.ledger",
-    "compare": "analysis.comparison",
+    "compare": "render.compare_table",
     "load_run": "analysis.lookup",
 }  # fmt: skip
 # no name here is also a module's: importing that module would replace the name

@@ -11,7 +11,8 @@ from pathlib import Path
 import matplotlib as mpl
 import pandas as pd
 
-from harness.analysis.table import SweepTable, read_sweep
+from harness.analysis.sources import read_sweep
+from harness.analysis.table import SweepTable
 
 HERE = Path(__file__).parent
 KEYS = ["loss.name", "init.output_bias", "init.weight_scale"]

@@ -2,7 +2,7 @@
 
 result = compare(records, by="loss.name", baseline="loss.name=cross_entropy")
 result.rows            # [{"config": {...}, "n": 3, "metrics": {name: {"mean", "sd", "ci95"}}}]
-print(result.text())   # the same for people, with what must be known to read it
+result.remarks         # what must be known to read them; render.compare_table shows all of it
 """
 
 from __future__ import annotations
@@ -24,8 +24,9 @@ from harness.analysis.grouping import (
 )
 from harness.analysis.pairing import differences_to
 from harness.analysis.remarks import about_reading, about_runs
-from harness.analysis.selection import Given, conditions, selected, sort_key, text
+from harness.analysis.selection import Given, conditions, selected, sort_key
 from harness.analysis.table import SweepTable, known_column, table_of
+from harness.config.labels import text
 from harness.errors import ConfigError, shown
 from harness.numerics.folding import fold
 from harness.numerics.variance import Explained, variance_explained
@@ -89,15 +90,6 @@ class Comparison:
                     flat[f"{name}.effect_size"] = entry["effect_size"]
             rows.append(flat)
         return pd.DataFrame(rows, columns=None if rows else [*self.keys, "n"])
-
-    def text(self, width: int = 80) -> str:
-        """The comparison as people read it, `width` columns wide."""
-        from harness.render.compare_table import rendered
-
-        return rendered(self, width)
-
-    def __str__(self) -> str:
-        return self.text()
 
 
 def compare(

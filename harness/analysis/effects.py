@@ -17,8 +17,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from harness.analysis.selection import text
 from harness.analysis.table import SEEDS
+from harness.config.labels import short_name, text
 from harness.config.run import RunConfig, field_rules, nest, run_config
 
 if TYPE_CHECKING:
@@ -48,8 +48,7 @@ class Key:
     @property
     def short(self) -> str:
         """Its last part; "loss" for loss.name."""
-        group, _, last = self.name.rpartition(".")
-        return group if last == "name" else last
+        return short_name(self.name)
 
     @property
     def logarithmic(self) -> bool:

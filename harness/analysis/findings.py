@@ -14,9 +14,9 @@ import numpy as np
 from scipy import stats
 
 from harness.analysis.effects import Floats, Key, Swept
-from harness.analysis.selection import text
 from harness.components.names import BINARY_SOURCES
-from harness.render.figures.style import number
+from harness.config.labels import text
+from harness.numerics.digits import number
 from harness.theory.advice import GOOD, WRONG, Z_LIMIT
 
 CALIBRATED = "nll_calibrated/val"

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from harness.analysis.grouping import LR
-from harness.analysis.selection import text
+from harness.config.labels import text
 
 if TYPE_CHECKING:
     from harness.analysis.table import SweepTable

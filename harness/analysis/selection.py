@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from harness.analysis.table import known_column
+from harness.config.labels import text
 from harness.errors import ConfigError, shown
 
 if TYPE_CHECKING:
@@ -95,19 +96,6 @@ def parsed(value: str) -> Any:
     except ValueError:
         return value
     return tuple(found) if isinstance(found, list) else found
-
-
-def text(value: Any) -> str:
-    """A setting's value as people write it."""
-    if value is None:
-        return "null"
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, float):
-        return f"{value:g}"
-    if isinstance(value, (list, tuple)):
-        return "[" + ",".join(text(v) for v in value) + "]"
-    return str(value)
 
 
 def is_number(value: Any) -> bool:

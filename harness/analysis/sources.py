@@ -1,4 +1,12 @@
-"""Where sweeps are found: a ledger first, where one is at hand, and any MLflow store."""
+"""Where sweeps are found: a ledger first, where one is at hand, and any MLflow store.
+
+    table = read_sweep()                                  # the newest sweep
+    table = read_sweep(["1f3a", "experiment-name"], uri="http://server:5000")
+
+A colleague who has the MLflow store alone sees what the owner of the ledger sees: a sweep's parent
+carries one table of all runs (runs.parquet) and one of their curves (curves.parquet). Where a
+sweep was cut off before it wrote them, its child runs are read one by one.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from harness.analysis.table import (
     SweepTable,
+    join,
     long_curves,
     make_table,
     read_curves_parquet,
@@ -30,6 +39,21 @@ if TYPE_CHECKING:
 OF_ONE_RUN = ("started", "seconds", "start", "calibration")  # provenance that no two runs share
 STEP_SERIES = ("loss/train", "loss/val", "nll/train", "nll/val", "penalty")
 ENVIRONMENT = ("version", "numerics", "torch", "platform", "device")  # tags harness.<name>
+
+
+def read_sweep(
+    selector: str | Sequence[str] = "newest", *, uri: str | None = None,
+    ledger: Ledger | str | os.PathLike[str] | None = None,
+) -> SweepTable:  # fmt: skip
+    """One sweep, or several together, as a table; ConfigError where there is none such.
+
+    selector: "newest", "all", a sweep id or its first digits, the MLflow id of a sweep's parent,
+    or the name of an experiment (all its sweeps); or several of these. With `ledger` (an object or
+    its folder) sweeps are looked for there first, then in MLflow at `uri`, as tracking.uri.
+    """
+    wanted = [selector] if isinstance(selector, str) else list(selector)
+    tables = find_sweeps(wanted or ["newest"], uri=uri, ledger=ledger)
+    return tables[0] if len(tables) == 1 else join(tables)
 
 
 def find_sweeps(

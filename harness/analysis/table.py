@@ -1,19 +1,12 @@
-"""Sweeps as tables, for comparing and reporting: from a ledger, or from MLflow and nothing else.
+"""Sweeps as tables, for comparing and reporting (see sources for reading them).
 
-    table = read_sweep()                                  # the newest sweep
-    table = read_sweep(["1f3a", "experiment-name"], uri="http://server:5000")
-    table.runs, table.curves, table.settings, table.metrics, table.varying, table.meta
-
-A colleague who has the MLflow store alone sees what the owner of the ledger sees: a sweep's parent
-carries one table of all runs (runs.parquet) and one of their curves (curves.parquet). Where a
-sweep was cut off before it wrote them, its child runs are read one by one.
+table.runs, table.curves, table.settings, table.metrics, table.varying, table.meta
 """
 
 from __future__ import annotations
 
 import io
 import json
-import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -25,7 +18,6 @@ from harness.errors import ConfigError, nearest, shown
 if TYPE_CHECKING:
     import pandas as pd
 
-    from harness.records.ledger import Ledger
     from harness.records.record import RunRecord
 
 SEEDS = ("seed", "init.seed", "train.batch_seed", "data.split_seed")
@@ -65,23 +57,6 @@ class SweepTable:
     def varying_settings(self) -> tuple[str, ...]:
         """`varying` without the seeds: what tells one configuration from another."""
         return tuple(key for key in self.varying if key not in SEEDS)
-
-
-def read_sweep(
-    selector: str | Sequence[str] = "newest", *, uri: str | None = None,
-    ledger: Ledger | str | os.PathLike[str] | None = None,
-) -> SweepTable:  # fmt: skip
-    """One sweep, or several together, as a table; ConfigError where there is none such.
-
-    selector: "newest", "all", a sweep id or its first digits, the MLflow id of a sweep's parent,
-    or the name of an experiment (all its sweeps); or several of these. With `ledger` (an object or
-    its folder) sweeps are looked for there first, then in MLflow at `uri`, as tracking.uri.
-    """
-    from harness.analysis.sources import find_sweeps
-
-    wanted = [selector] if isinstance(selector, str) else list(selector)
-    tables = find_sweeps(wanted or ["newest"], uri=uri, ledger=ledger)
-    return tables[0] if len(tables) == 1 else join(tables)
 
 
 def table_of(records: Iterable[RunRecord]) -> SweepTable:
@@ -199,7 +174,7 @@ def read_runs_parquet(content: bytes) -> tuple[pd.DataFrame, list[str]]:
     frame = table.to_pandas()
     for key in json.loads(note.get("harness.json", "[]")):
         frame[key] = [None if v is None else json.loads(v) for v in _objects(frame[key])]
-    settings = json.loads(note.get("harness.config.settings", "[]"))
+    settings = json.loads(note.get("harness.settings", "[]"))
     return frame, settings
 
 

@@ -47,7 +47,7 @@ def _draw(path: str, runs: Sequence[RunConfig], measured: str | None) -> None:
 
     table = None
     if measured is not None:
-        from harness.analysis.table import read_sweep
+        from harness.analysis.sources import read_sweep
 
         table = read_sweep(measured)
     losses = list(dict.fromkeys(run.loss.name for run in runs))

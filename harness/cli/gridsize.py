@@ -1,20 +1,17 @@
-"""How many points a grid has, counted before any of them is made."""
+"""How many points a grid has, counted before any is made; overrides are those Hydra parsed."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from harness.errors import ConfigError
-
-if TYPE_CHECKING:
-    from hydra.core.override_parser.types import Override
 
 LIMIT = 100_000  # runs of one sweep; 10,000 are composed in about a second
 
 
-def check_points(overrides: Sequence[Override]) -> int:
+def check_points(overrides: Sequence[Any]) -> int:
     """The product of the axes' lengths; ConfigError for an empty axis or over LIMIT points."""
     points, longest = 1, ("", 0)
     for override in overrides:
@@ -34,7 +31,7 @@ def check_points(overrides: Sequence[Override]) -> int:
     return points
 
 
-def _length(override: Override) -> int:
+def _length(override: Any) -> int:
     if not override.is_sweep_override() or not override.is_discrete_sweep():
         return 1
     value: Any = override.value()

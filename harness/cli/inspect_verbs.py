@@ -26,7 +26,7 @@ def compare_verb(
 ) -> int:  # fmt: skip
     """See `harness compare --help`; remarks go to stderr where stdout is JSON or CSV."""
     from harness.analysis.comparison import compare
-    from harness.analysis.table import read_sweep
+    from harness.analysis.sources import read_sweep
     from harness.render.compare_table import show
 
     if as_json and as_csv:
@@ -63,7 +63,7 @@ def compare_verb(
 
 def list_verb(sweep: str | None, *, as_json: bool, ledger: str, uri: str | None) -> int:
     """See `harness list --help`."""
-    from harness.analysis.table import read_sweep
+    from harness.analysis.sources import read_sweep
 
     home = inspecting.home(ledger, None if sweep is None else uri)
     if sweep is not None:

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from harness.analysis.selection import text
+from harness.config.labels import short_names, text
 from harness.config.run import RunConfig
 from harness.errors import ConfigError, nearest
 from harness.records.ledger import Ledger
@@ -107,8 +107,6 @@ def runs_table(runs: Sequence[Mapping[str, Any]]) -> Table:
 
 def sweeps_table(sweeps: Sequence[Mapping[str, Any]]) -> Table:
     """Known sweeps as people read them."""
-    from harness.render.compare_table import short_names
-
     table = _table("sweep", "created", "runs", "what varies", "experiment", "where")
     for one in sweeps:
         when = time.strftime("%Y-%m-%d %H:%M", time.localtime(one["created"]))

@@ -10,7 +10,7 @@ import contextlib
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
 from torch import Tensor
@@ -31,11 +31,17 @@ from harness.records.record import RunRecord
 
 if TYPE_CHECKING:
     from harness.records.ledger import Ledger
-    from harness.tracking.tracker import Tracker
 
 State = dict[str, Any]  # {"step", "tensors", "series", "meta"} of one run, as the ledger keeps it
 CHECK_STEPS = 16  # how often a chunk asks whether to stop or to save
 DIVERGED_NATS = 100.0  # train nll above this, and above ten times its start, counts as diverged
+
+
+class Tracking(Protocol):
+    """Whoever wants to hear of finished runs, such as tracking.Tracker."""
+
+    def finished(self, record: RunRecord) -> None:
+        """One run is finished."""
 
 
 class Interrupted(Exception):  # noqa: N818  no error: somebody asked for it
@@ -280,7 +286,7 @@ class Chunk:
 def train(
     runs: Sequence[RunConfig], *, data: Dataset | None = None,
     progress: Callable[[int, int], None] | None = None, ledger: Ledger | None = None,
-    tracking: Tracker | None = None,
+    tracking: Tracking | None = None,
 ) -> list[RunRecord]:  # fmt: skip
     """Train runs in this process and return their records in the order given.
 

@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from harness.config.labels import short_names, text
 from harness.config.run import RunConfig, nest, run_config, sweep_id, varying
 
 
@@ -126,12 +127,11 @@ def run_names(runs: Mapping[str, RunConfig]) -> dict[str, str]:
     shortened to its last part where no other varying key ends alike.
     """
     keys = sorted(varying(runs.values()), key=lambda key: not key.endswith(".name"))
-    last = [_short(key) for key in keys]
-    label = {k: s if last.count(s) == 1 else k for k, s in zip(keys, last, strict=True)}
+    label = short_names(keys)
     out = {}
     for run_id, config in runs.items():
         flat = config.flat()
-        parts = [_part(k, label[k], _value(flat[k])) for k in keys]
+        parts = [_part(k, label[k], text(flat[k])) for k in keys]
         out[run_id] = " ".join(parts)[:240] or run_id
     return out
 
@@ -139,19 +139,6 @@ def run_names(runs: Mapping[str, RunConfig]) -> dict[str, str]:
 def _part(key: str, label: str, value: str) -> str:
     alone = key.endswith(".name") and value != "none"
     return value if alone else f"{label}={value}"
-
-
-def _short(key: str) -> str:
-    group, _, last = key.rpartition(".")
-    return group if last == "name" else last
-
-
-def _value(value: Any) -> str:
-    if isinstance(value, float):
-        return f"{value:g}"
-    if isinstance(value, list):
-        return "[" + ",".join(_value(v) for v in value) + "]"
-    return "null" if value is None else str(value)
 
 
 def _flat(nested: Mapping[str, Any]) -> dict[str, Any]:

@@ -251,7 +251,7 @@ def _git_state(folder: Path) -> dict[str, Any]:
         return done.stdout.strip()
 
     try:
-        if not git("ls-files", "--", "records.py"):
+        if not git("ls-files", "--", Path(__file__).name):
             return {}  # installed inside somebody else's repository
         changed = git("status", "--porcelain", "--untracked-files=no")
         return {"git_commit": git("rev-parse", "HEAD"), "git_dirty": bool(changed)}

@@ -1,24 +1,60 @@
-"""A comparison as text: a table or a pivot that fits the width, and the remarks under it."""
+"""A comparison as text: a table or a pivot that fits the width, and the remarks under it.
+
+result = compare(records, by="loss.name", baseline="loss.name=cross_entropy")
+print(result)
+"""
 
 from __future__ import annotations
 
+import functools
 import io
 import textwrap
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from dataclasses import fields
+from typing import TYPE_CHECKING, Any, ParamSpec
 
 from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from harness.analysis.selection import sort_key, text
+from harness.analysis import comparison
+from harness.analysis.comparison import Comparison
+from harness.analysis.selection import sort_key
+from harness.config.labels import short_names, text
+from harness.numerics.digits import fixed
 
 if TYPE_CHECKING:
-    from harness.analysis.comparison import Comparison
+    from collections.abc import Callable
+
     from harness.numerics.variance import Explained
 
+P = ParamSpec("P")
+
 LIMIT = 40  # rows of a table for people; --csv and --json have all
+
+
+class PrintedComparison(Comparison):
+    """A comparison that prints itself."""
+
+    def text(self, width: int = 80) -> str:
+        """The comparison as people read it, `width` columns wide."""
+        return rendered(self, width)
+
+    def __str__(self) -> str:
+        return self.text()
+
+
+def _printing(compare: Callable[P, Comparison]) -> Callable[P, PrintedComparison]:
+    @functools.wraps(compare)
+    def printing(*args: P.args, **kwargs: P.kwargs) -> PrintedComparison:
+        found = compare(*args, **kwargs)
+        return PrintedComparison(**{f.name: getattr(found, f.name) for f in fields(found)})
+
+    return printing
+
+
+compare = _printing(comparison.compare)
 
 
 def rendered(found: Comparison, width: int = 80, *, limit: int = LIMIT) -> str:
@@ -181,31 +217,14 @@ def _explained(found: Explained, console: Console) -> None:
     )
 
 
-def short_names(keys: Sequence[str]) -> dict[str, str]:
-    """The last part of each key, or its group for a .name; whole where two would look alike."""
-    short = {}
-    for key in keys:
-        group, _, last = key.rpartition(".")
-        short[key] = group if last == "name" else last
-    counts = Counter(short.values())
-    return {key: name if counts[name] == 1 else key for key, name in short.items()}
-
-
 def _cell(entry: Mapping[str, Any] | None, name: str) -> str:
     if entry is None:
         return "-"
     digits = 0 if name.endswith("step") else 4
-    value = number(entry["mean"], digits)
+    value = fixed(entry["mean"], digits)
     if entry["ci95"] is None:
         return value
-    return f"{value} ±{number((entry['ci95'][1] - entry['ci95'][0]) / 2, digits)}"
-
-
-def number(value: float, digits: int = 4) -> str:
-    """Four decimals where that says something, otherwise four figures."""
-    if value == 0 or 1e-3 <= abs(value) < 1e4:
-        return f"{value:.{digits}f}"
-    return f"{value:.4g}"
+    return f"{value} ±{fixed((entry['ci95'][1] - entry['ci95'][0]) / 2, digits)}"
 
 
 def _header(name: str, cells: Sequence[str]) -> str:

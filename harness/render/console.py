@@ -13,6 +13,8 @@ from rich.console import Console
 from rich.padding import Padding
 from rich.table import Table
 
+from harness.config.labels import short_name, text
+
 Row = Mapping[str, Any]  # one run: "run_id", "config_id", "verdict", settings and metrics by name
 ENDS = ("nll/train", "gap/nll")
 BAD_STARTS = ("confident and wrong", "not what the config says", "no finite initial loss")
@@ -20,9 +22,9 @@ ROOMY = 110  # columns from which a leaderboard shows all it has
 WIDTH = 120  # columns of a table that does not go to a terminal
 
 
-def say(text: str) -> None:
+def say(words: str) -> None:
     """One line on stderr."""
-    print(f"harness: {text}", file=sys.stderr, flush=True)
+    print(f"harness: {words}", file=sys.stderr, flush=True)
 
 
 def duration(seconds: float) -> str:
@@ -57,7 +59,7 @@ def leaderboard(rows: Sequence[Row], varying: Sequence[str], *, limit: int = 10)
     out = _console()
     narrow = out.width < ROOMY
     for key in keys or ["run"]:
-        title = _short(key)
+        title = short_name(key)
         table.add_column(title.replace("_", "\n") if narrow else title, overflow="fold")
     columns = {metric: metric, "gap/nll": "gap/nll", "init/loss_measured": "first\nloss"}
     if not narrow:
@@ -67,7 +69,7 @@ def leaderboard(rows: Sequence[Row], varying: Sequence[str], *, limit: int = 10)
         table.add_column(title, justify="right", no_wrap=True)
     table.add_column("verdict")
     for place, group in enumerate(ranked[:limit], 1):
-        shown = [_setting(group[0].get(key)) for key in keys] or [group[0]["run_id"]]
+        shown = [text(group[0].get(key)) for key in keys] or [group[0]["run_id"]]
         numbers = [_number(group, name, spread=name == metric) for name in columns]
         table.add_row(str(place), *shown, *numbers, _verdicts(group))
     out.print()
@@ -105,8 +107,8 @@ def one_run(row: Row, remarks: Sequence[str] = ()) -> None:
             table.add_row(name, f"{row[name]:.6g}")
     out = _console()
     out.print(table)
-    for text in remarks:
-        out.print(Padding(f"- {text}", (0, 0)), width=min(out.width, 80))
+    for remark in remarks:
+        out.print(Padding(f"- {remark}", (0, 0)), width=min(out.width, 80))
 
 
 def starts(told: Sequence[Sequence[str]]) -> None:
@@ -119,15 +121,6 @@ def starts(told: Sequence[Sequence[str]]) -> None:
             f"{count} of {len(told)} runs began {word!r}; `harness show RUN` says what to change",
             style="yellow",
         )
-
-
-def _short(key: str) -> str:
-    group, _, last = key.rpartition(".")
-    return group if last == "name" else last
-
-
-def _setting(value: Any) -> str:
-    return "null" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def _known(group: Sequence[Row], name: str) -> list[float]:
@@ -145,8 +138,8 @@ def _number(group: Sequence[Row], name: str, *, spread: bool) -> str:
     known = _known(ended if name in ENDS else group, name)
     if not known:
         return "-"
-    text = f"{statistics.fmean(known):.4f}"
-    return f"{text} +-{statistics.stdev(known):.4f}" if spread and len(known) > 1 else text
+    mean = f"{statistics.fmean(known):.4f}"
+    return f"{mean} +-{statistics.stdev(known):.4f}" if spread and len(known) > 1 else mean
 
 
 def _verdicts(group: Sequence[Row]) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from harness.analysis.table import read_sweep
+from harness.analysis.sources import read_sweep
 from harness.errors import ConfigError, HarnessError
 from harness.render.console import say
 

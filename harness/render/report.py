@@ -20,6 +20,7 @@ from markupsafe import Markup
 from harness.analysis import findings
 from harness.analysis.effects import Swept, config_of
 from harness.errors import HarnessError
+from harness.numerics.digits import number
 from harness.render import report_tables as tables
 from harness.render.figures.curves import curve_figure
 from harness.render.figures.heat import heat_figure
@@ -27,7 +28,7 @@ from harness.render.figures.path import path_figure
 from harness.render.figures.selection import unit
 from harness.render.figures.settings import settings_figure
 from harness.render.figures.start import initial_loss_figure
-from harness.render.figures.style import Figure, number
+from harness.render.figures.style import Figure
 
 if TYPE_CHECKING:
     from harness.analysis.table import SweepTable

@@ -11,11 +11,11 @@ import numpy as np
 
 from harness.analysis import findings
 from harness.analysis.effects import Swept, config_of
-from harness.analysis.selection import text
+from harness.config.labels import text
 from harness.config.run import RunConfig, field_rules
 from harness.errors import HarnessError
+from harness.numerics.digits import number
 from harness.records.saved import overrides_of
-from harness.render.figures.style import number
 from harness.theory.advice import GOOD, WRONG, Z_LIMIT
 from harness.tracking.store import redacted
 

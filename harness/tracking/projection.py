@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from harness.config.labels import short_name
 from harness.records.durable import digest
 from harness.records.record import (
     Curve,
@@ -170,7 +171,7 @@ def source_tags(sweep: SweepManifest) -> dict[str, str]:
 
 def parent_name(sweep: SweepManifest) -> str:
     """A sweep's name in lists: the start of its id, and what varies, seeds last."""
-    short = [key.rpartition(".")[0 if key.endswith(".name") else 2] for key in sweep.varying]
+    short = [short_name(key) for key in sweep.varying]
     seeds = [name for name in short if name.endswith("seed")]
     told = " x ".join([name for name in short if name not in seeds] + seeds)
     return f"sweep {sweep.sweep_id[:8]}{': ' if told else ''}{told}"[:120]
@@ -247,7 +248,7 @@ def runs_parquet(rows: Sequence[Mapping[str, Any]], settings: Iterable[str]) -> 
     """One table of all runs as parquet: a row a run, columns as in Ledger.table.
 
     Lists and columns of mixed kinds are held as JSON text. The schema's metadata names the
-    columns that are settings ("harness.config.settings") and those that are JSON ("harness.json").
+    columns that are settings ("harness.settings") and those that are JSON ("harness.json").
     """
     import pyarrow as pa
 
@@ -267,5 +268,5 @@ def runs_parquet(rows: Sequence[Mapping[str, Any]], settings: Iterable[str]) -> 
             coded.append(key)
         arrays[key] = pa.array(values, pa.string() if not kinds else None)
     known = [key for key in settings if key in columns]
-    note = {"harness.config.settings": json.dumps(known), "harness.json": json.dumps(coded)}
+    note = {"harness.settings": json.dumps(known), "harness.json": json.dumps(coded)}
     return table_parquet(pa.table(arrays).replace_schema_metadata(note))

@@ -10,8 +10,8 @@ import pandas as pd
 import pytest
 
 from harness import ConfigError, compare
-from harness.analysis.sources import mlflow_table
-from harness.analysis.table import join, known_column, read_sweep, table_of
+from harness.analysis.sources import mlflow_table, read_sweep
+from harness.analysis.table import join, known_column, table_of
 from harness.config.settings import Tracking
 from harness.records.ledger import Ledger
 from harness.records.manifests import new_sweep

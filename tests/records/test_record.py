@@ -6,6 +6,7 @@ import dataclasses
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -184,3 +185,13 @@ def test_importing_records_and_ledger_needs_neither_torch_nor_mlflow():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+
+
+def test_provenance_names_the_commit_of_this_tree():
+    folder = Path(__file__).parent
+    asked = subprocess.run(
+        ["git", "-C", str(folder), "rev-parse", "HEAD"], capture_output=True, text=True
+    )
+    if asked.returncode:
+        pytest.skip("not a git checkout")
+    assert environment()["git_commit"] == asked.stdout.strip()

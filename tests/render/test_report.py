@@ -14,6 +14,7 @@ from harness.analysis import effects as swept
 from harness.analysis import findings
 from harness.analysis.effects import Swept
 from harness.errors import ConfigError, HarnessError
+from harness.numerics.digits import number
 from harness.render import publishing, report
 from harness.render import report_tables as reporttables
 from harness.render.figures import coordinates, start, style
@@ -454,10 +455,10 @@ def test_numbers_in_drawings_are_not_cut():
 
 
 def test_number():
-    assert [style.number(x) for x in (2.4123, 0.01234, 26.42, 0.0, 1234567.0)] == [
+    assert [number(x) for x in (2.4123, 0.01234, 26.42, 0.0, 1234567.0)] == [
         "2.41", "0.0123", "26.4", "0", "1.2e+06",
     ]  # fmt: skip
-    assert style.number(math.nan) == "-"
+    assert number(math.nan) == "-"
 
 
 def test_plot_initial_loss(tmp_path, grid):

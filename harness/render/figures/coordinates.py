@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from matplotlib.figure import Figure as Canvas
 
 from harness.errors import ConfigError
+from harness.numerics.digits import number
 from harness.render.figures import style
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ def coordinate_figure(table: pd.DataFrame) -> style.Figure:
             )
             ends, limits = _lines(axes, part, axis, _limits(table))
             style.label_ends(axes, ends)
-            words = f"from {style.number(limits[0])} to {style.number(limits[1])}"
+            words = f"from {number(limits[0])} to {number(limits[1])}"
             panels.append(
                 style.panel(
                     figure, title=f"{axis}, step {step:,}", prefix=f"co{place}-",

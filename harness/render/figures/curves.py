@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from harness.numerics.digits import number
 from harness.render.figures import style
 from harness.render.figures.selection import facets, floor_lines, held_sentence, most, unit
 
@@ -127,7 +128,7 @@ def _draw(
             every += mean.tolist()
         last = (splits.get("val") or splits["train"])[1][-1]
         ends.append((float(last), label, tone))
-        told.append(f"{label} ends at {style.number(float(last))}")
+        told.append(f"{label} ends at {number(float(last))}")
     low, high = _limits(late)
     axes.set_ylim(low, high)
     axes.set_xlim(left=0)

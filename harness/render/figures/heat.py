@@ -8,6 +8,7 @@ import numpy as np
 from matplotlib import colormaps
 from matplotlib.colors import to_hex
 
+from harness.numerics.digits import number
 from harness.render.figures import style
 from harness.render.figures.selection import facets
 
@@ -104,7 +105,7 @@ def _panel(
                 red, green, blue, _ = colormaps["viridis"](1.0 - share)
                 dark = 0.299 * red + 0.587 * green + 0.114 * blue < 0.5
                 fill, ink = to_hex((red, green, blue)), "#ffffff" if dark else "#000000"
-                words = f"{value:.3f}" if abs(value) < 10 else style.number(value)
+                words = f"{value:.3f}" if abs(value) < 10 else number(value)
             else:
                 fill, ink = "none", style.FAINT
                 words = "div." if lost[row, column] else ""
@@ -141,7 +142,7 @@ def _words(table: Any, x: Key, y: Key, title: str) -> str:
     row, column = np.unravel_index(int(np.nanargmin(table)), table.shape)
     top_row, top_column = np.unravel_index(int(np.nanargmax(table)), table.shape)
     return (
-        f"{title}: lowest {style.number(float(np.nanmin(table)))} at {x.short}={x.labels[column]}, "
-        f"{y.short}={y.labels[row]}; highest {style.number(float(np.nanmax(table)))} at "
+        f"{title}: lowest {number(float(np.nanmin(table)))} at {x.short}={x.labels[column]}, "
+        f"{y.short}={y.labels[row]}; highest {number(float(np.nanmax(table)))} at "
         f"{x.short}={x.labels[top_column]}, {y.short}={y.labels[top_row]}."
     )

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from harness.numerics.digits import number
 from harness.render.figures import style
 from harness.render.figures.selection import facets, floor_lines, held_sentence, unit
 
@@ -69,7 +70,7 @@ def _panel(
         )
         values += [*(y + bars), *(y - bars)]
         ends.append((float(y[-1]), label, tone))
-        told.append(f"{label} from {style.number(float(y[0]))} to {style.number(float(y[-1]))}")
+        told.append(f"{label} from {number(float(y[0]))} to {number(float(y[-1]))}")
     low, high = min(values), max(values)
     near = {n: v for n, v in floors.items() if low - 0.5 <= v <= high + 0.5}
     low, high = min([low, *near.values()]), max([high, *near.values()])
@@ -87,7 +88,7 @@ def _panel(
         lowest.plot(x, y, color=style.OKABE_ITO[3], marker="o", markersize=3.2)
         style.log_axis(lowest, "y", float(y.min()) / 1.6, float(y.max()) * 1.6)
         style.label_ends(lowest, [(float(y[-1]), "weight norm", style.OKABE_ITO[3])])
-        told.append(f"weight norm from {style.number(y[0])} to {style.number(y[-1])}")
+        told.append(f"weight norm from {number(y[0])} to {number(y[-1])}")
         axes.set_xticks(places, [])
     turned = max(map(len, key.labels)) * len(key.labels) > 32
     lowest.set_xticks(places, key.labels, rotation=25 if turned else 0)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from harness.numerics.digits import number
 from harness.render.figures import style
 from harness.render.figures.selection import floor_lines, unit
 
@@ -105,7 +106,7 @@ def _panel(
         f"{swept.metric} ({unit(swept) if 'nll' in (swept.metric or '') else 'own units'})"
     )
     style.label_ends(axes, floor_lines(axes, floors))
-    told = ", ".join(f"{label}: {style.number(v)}" for label, v in best.items())
+    told = ", ".join(f"{label}: {number(v)}" for label, v in best.items())
     share = f"{swept.influence[key.name]:.0%} of the variance"
     return style.panel(
         figure,

@@ -13,10 +13,11 @@ import numpy as np
 from matplotlib.figure import Figure as Canvas
 
 from harness.analysis.effects import Key, Swept, config_of, explained
-from harness.analysis.selection import text
 from harness.components.names import BINARY_SOURCES, LOSSES
+from harness.config.labels import text
 from harness.config.run import Reg, RunConfig, field_rules
 from harness.errors import ConfigError, HarnessError
+from harness.numerics.digits import number
 from harness.render.figures import style
 from harness.render.figures.selection import most, name_of
 
@@ -160,8 +161,8 @@ def _panel(
     style.label_ends(axes, drawn.ends)
     measured = runs["init/loss_measured"]
     alt = (
-        f"Initial {loss} of {len(runs)} runs{over}: {style.number(float(measured.min()))} to "
-        f"{style.number(float(measured.max()))} {unit}."
+        f"Initial {loss} of {len(runs)} runs{over}: {number(float(measured.min()))} to "
+        f"{number(float(measured.max()))} {unit}."
     )
     return style.panel(figure, title=loss, alt=alt, prefix=prefix)
 

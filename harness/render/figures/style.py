@@ -229,13 +229,3 @@ def log_ticks(low: float, high: float) -> list[float]:
         return good[0]
     few = MaxNLocator(4).tick_values(low, high)
     return [float(f"{t:.6g}") for t in few if low <= t <= high and t > 0]
-
-
-def number(value: float, digits: int = 3) -> str:
-    """A measured number for a label or a sentence, about three digits: 2.41, 0.0123, 26.4."""
-    if not math.isfinite(value):
-        return "-"
-    if value and not 1e-3 <= abs(value) < 1e5:
-        return f"{value:.{digits - 1}g}"
-    places = max(0, digits - 1 - math.floor(math.log10(abs(value)))) if value else 0
-    return f"{value:.{min(places, 5)}f}"

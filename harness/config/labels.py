@@ -1,0 +1,32 @@
+"""Settings as people write them: short names of keys, values as text."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+
+def text(value: Any) -> str:
+    """A setting's value: null, true, 0.1, [64,64], mse."""
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, float):
+        return f"{value:g}"
+    if isinstance(value, (list, tuple)):
+        return "[" + ",".join(text(v) for v in value) + "]"
+    return str(value)
+
+
+def short_name(key: str) -> str:
+    """The last part of a key, or its group for a .name: weight_scale, loss."""
+    group, _, last = key.rpartition(".")
+    return group if last == "name" else last
+
+
+def short_names(keys: Sequence[str]) -> dict[str, str]:
+    """Each key's short name; the whole key where two would look alike."""
+    counts = Counter(map(short_name, keys))
+    return {key: key if counts[short_name(key)] > 1 else short_name(key) for key in keys}
