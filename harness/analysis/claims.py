@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING, Any
 
 from harness.analysis.lookup import MLFLOW_DIGITS, in_mlflow
 from harness.config.run import RunConfig, nest, run_config
+from harness.config.settings import own_settings
 from harness.errors import ConfigError, HarnessError, shown
 from harness.records.ledger import Ledger
 from harness.records.record import Curve, read_curves
 from harness.records.recordfiles import CURVES, WEIGHTS
-from harness.records.saved import SURROUNDINGS, check_whole, read_config
+from harness.records.saved import check_whole, read_config
 from harness.tracking.store import redacted
 
 if TYPE_CHECKING:
@@ -155,7 +156,7 @@ def _yaml(content: bytes, where: str) -> dict[str, Any]:
         raise ConfigError(f"{where} is no YAML: {' '.join(str(error).split())[:200]}") from error
     if not isinstance(values, dict):
         raise ConfigError(f"{where} is no saved config: it holds {shown(values)}, not groups.")
-    return {str(k): v for k, v in values.items() if k not in SURROUNDINGS}
+    return own_settings({str(name): inner for name, inner in values.items()})
 
 
 def _stamp(values: Mapping[str, Any]) -> dict[str, Any]:

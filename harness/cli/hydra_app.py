@@ -33,6 +33,7 @@ from harness.cli.gridsize import check_points
 from harness.cli.guard import check_setting, check_yaml
 from harness.cli.spelling import check_form, check_names, quote_paths
 from harness.config.run import RunConfig, run_config
+from harness.config.settings import own_settings
 from harness.errors import ConfigError, HarnessError, shown
 from harness.paths import conf_dir
 
@@ -107,11 +108,7 @@ def compose(argv: Sequence[str], *, multirun: bool) -> list[RunConfig]:
     """The runs that a command line of `train` or `sweep` means; nothing is trained or written."""
     task = Look()
     _call(argv, task, multirun=multirun)
-    surroundings = ("tracking", "ledger")
-    return [
-        run_config({k: v for k, v in config.items() if k not in surroundings})
-        for config in task.configs
-    ]
+    return [run_config(own_settings(config)) for config in task.configs]
 
 
 def run(argv: Sequence[str], *, multirun: bool) -> int:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.config.run import GROUPS, field_rules
-from harness.config.settings import Ledger, Tracking
+from harness.config.settings import CLUSTERS, Ledger, Tracking
 from harness.errors import ConfigError, nearest, shown
 from harness.paths import conf_dir
 
@@ -25,7 +25,8 @@ PATH_KEYS = ("data.path", "ledger.dir", "tracking.uri", "tracking.artifacts")
 def known_keys() -> tuple[str, ...]:
     """Every setting a command line can give, "group.key"."""
     keys = list(field_rules())
-    for group, kind in (("tracking", Tracking), ("ledger", Ledger)):
+    clusters = [(f"engine.{name}", kind) for name, kind in CLUSTERS.items()]
+    for group, kind in [("tracking", Tracking), ("ledger", Ledger), *clusters]:
         keys += [f"{group}.{entry.name}" for entry in dataclasses.fields(kind)]
     return tuple(keys)
 
@@ -72,7 +73,7 @@ def check_names(given: Sequence[tuple[str, Sequence[Any]]], *, foreign: bool) ->
         if key in choices:
             for value in values:
                 _check_choice(key, value, choices[key], foreign=foreign)
-        elif key in (*GROUPS, "tracking", "ledger"):
+        elif key in (*GROUPS, "tracking", "ledger", *(f"engine.{name}" for name in CLUSTERS)):
             continue
         elif key not in known:
             where = [name for name in known if name.startswith(key.partition(".")[0] + ".")]

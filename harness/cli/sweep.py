@@ -18,11 +18,10 @@ from harness.cli import outcome
 from harness.cli.progress import progress
 from harness.cli.stopping import Stop, StoppedError, stop_signals
 from harness.config.run import Data, RunConfig, build, sweep_id
+from harness.config.settings import Cluster, Tracking, read_cluster
 from harness.config.settings import Ledger as LedgerSettings
-from harness.config.settings import Tracking
 from harness.data.remarks import data_notes
-from harness.errors import ConfigError
-from harness.records.durable import LedgerError
+from harness.errors import ConfigError, HarnessError
 from harness.records.ledger import Ledger
 from harness.records.manifests import SweepManifest, new_single, new_sweep
 from harness.records.saved import read_config
@@ -32,6 +31,7 @@ from harness.tracking.store import redacted, store_address
 if TYPE_CHECKING:
     from harness.data.dataset import Dataset
     from harness.engine.cost import Need
+    from harness.execution.interface import Executor, Place
     from harness.tracking.interface import NullTracker
 
 WAIT_SECONDS = 5.0  # of waiting for MLflow before that is said
@@ -68,6 +68,8 @@ class Jobs:
     checksums: Mapping[Data, str]
     tracking: Tracking
     ledger: LedgerSettings
+    executor: str
+    cluster: Cluster
     sets: Mapping[Data, Dataset]
     need: Need  # of the chunk that takes most memory
 
@@ -110,39 +112,43 @@ def run_jobs_of(
 def check_jobs(configs: Sequence[Mapping[str, Any]]) -> Jobs:
     """Settings and data of every job; nothing is written. ConfigError or DataError if wrong."""
     from harness.data.dataset import load_data
-    from harness.engine.cost import check_memory
+    from harness.engine.cost import check_memory, largest_need
+    from harness.execution.interface import check_executor
 
     surroundings, runs = set(), []
     for config in configs:
         tracking = build(Tracking, "tracking.", config.get("tracking") or {})
         kept = build(LedgerSettings, "ledger.", config.get("ledger") or {})
-        surroundings.add((tracking, kept))
         runs.append(read_config(config))
+        surroundings.add((tracking, kept, read_cluster(config), runs[-1].engine.executor))
     if len(surroundings) > 1:
         raise ConfigError(
-            "tracking.* or ledger.* differ between the runs of one sweep; allowed: one value each. "
-            "Start a sweep for each."
+            "tracking.*, ledger.*, engine.executor, engine.ray.* or engine.slurm.* differ between "
+            "the runs of one sweep; allowed: one value each. Start a sweep for each."
         )
     sources = dict.fromkeys(run.data for run in runs)
     sets = {data: load_data(data) for data in sources}
     checksums = {data: found.sha256 for data, found in sets.items()}
-    for tracking, _ in surroundings:
-        if tracking.name != "off":
-            store_address(tracking.uri)
-    _check_executor(runs)
+    tracking, kept, cluster, executor = surroundings.pop()
+    if tracking.name != "off":
+        store_address(tracking.uri)
+    check_executor(executor)
     from harness.engine.training import (
         device_of,  # torch: loaded once all else is known to be right
     )
 
-    _check_device(runs)
-    need = check_memory(runs, sets, device_of(runs[0]))
+    if executor == "local":
+        _check_device(runs)
+        need = check_memory(runs, sets, device_of(runs[0]))
+    else:  # other machines have other memories and cards: what does not fit there is halved there
+        need = largest_need(runs, sets)
     for text in data_notes(runs, sets):
         console.say(text)
     ids = tuple(run.run_id(checksums[run.data], device_of(run)) for run in runs)
-    tracking, kept = surroundings.pop()
     return Jobs(
         run_ids=ids, runs=dict(zip(ids, runs, strict=True)), checksums=checksums,
-        tracking=tracking, ledger=kept, sets=sets, need=need,
+        tracking=tracking, ledger=kept, executor=executor, cluster=cluster,
+        sets=sets, need=need,
     )  # fmt: skip
 
 
@@ -151,16 +157,6 @@ def _check_disk(jobs: Jobs, ledger: Ledger) -> None:
 
     todo = [run for run_id, run in jobs.runs.items() if not ledger.has(run_id)]
     check_disk(todo, jobs.sets, ledger.root)
-
-
-def _check_executor(runs: Sequence[RunConfig]) -> None:
-    for name in dict.fromkeys(run.engine.executor for run in runs):
-        if name != "local":
-            raise ConfigError(
-                f"engine.executor is '{name}', which this version does not have; allowed: local "
-                f"(every core of this machine). Several machines can share one ledger.dir instead, "
-                "each with its own part of the grid."
-            )
 
 
 def _check_device(runs: Sequence[RunConfig]) -> None:
@@ -197,6 +193,7 @@ def _manifest(
 
 def _train(jobs: Jobs, options: Options, manifest: SweepManifest, ledger: Ledger) -> dict[str, str]:
     """Train what is not finished, telling ledger and tracking; run_id -> message of failed runs."""
+    from harness.execution.interface import open_executor
     from harness.tracking.tracker import open_tracking
 
     finished = set() if options.again else ledger.finished(jobs.runs, verify=True)
@@ -209,12 +206,17 @@ def _train(jobs: Jobs, options: Options, manifest: SweepManifest, ledger: Ledger
             return {}
     tracker = open_tracking(jobs.tracking, ledger)
     with stop_signals() as stop:
+        place = _place(jobs, options, manifest, ledger)
+        executor = open_executor(jobs.executor, place) if todo else None
         tracker.open_sweep(manifest)
         for run_id in finished:  # complete under this parent too, without training
             tracker.finished(run_id)
         try:
-            failed = _run_all(todo, jobs, options, ledger, tracker, stop.event) if todo else {}
-        except LedgerError:
+            failed = (
+                {} if executor is None
+                else _run_all(todo, executor, place, tracker, stop.event, quiet=options.quiet)
+            )  # fmt: skip
+        except HarnessError:
             tracker.close("KILLED", STOP_SECONDS)
             raise
         _close(tracker, stop)
@@ -241,15 +243,15 @@ def _close(tracker: NullTracker, stop: Stop) -> None:
 
 
 def _run_all(
-    todo: Mapping[str, RunConfig], jobs: Jobs, options: Options, ledger: Ledger,
-    tracker: NullTracker, stop: threading.Event,
+    todo: Mapping[str, RunConfig], executor: Executor, place: Place, tracker: NullTracker,
+    stop: threading.Event, *, quiet: bool,
 ) -> dict[str, str]:  # fmt: skip
-    from harness.execution.local import Event, run_jobs
+    from harness.execution.interface import Event, run_jobs
 
     failed: dict[str, str] = {}
     steps = {run_id: run.train.steps for run_id, run in todo.items()}
     losses = {run_id: run.loss.name for run_id, run in todo.items()}
-    with progress(steps, losses, quiet=options.quiet) as meter:
+    with progress(steps, losses, quiet=quiet) as meter:
 
         def on_event(event: Event) -> None:
             if event.kind == "note":
@@ -268,12 +270,18 @@ def _run_all(
                 failed[event.run_id] = event.message
                 tracker.failed(event.run_id, event.message)
 
-        run_jobs(
-            list(todo.values()), ledger=ledger, on_event=on_event, stop=stop,
-            workers=1 if options.single else _workers(jobs),
-            checkpoint_seconds=jobs.ledger.checkpoint_seconds, replace=options.again,
-        )  # fmt: skip
+        run_jobs(list(todo.values()), executor=executor, place=place, on_event=on_event, stop=stop)
     return failed
+
+
+def _place(jobs: Jobs, options: Options, manifest: SweepManifest, ledger: Ledger) -> Place:
+    from harness.execution.interface import Place
+
+    return Place(
+        ledger=ledger, name=manifest.sweep_id, replace=options.again, cluster=jobs.cluster,
+        processes=1 if options.single else _workers(jobs),
+        checkpoint_seconds=jobs.ledger.checkpoint_seconds, say=console.say,
+    )  # fmt: skip
 
 
 def _workers(jobs: Jobs) -> int:

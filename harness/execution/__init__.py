@@ -1,1 +1,1 @@
-"""Where chunks of runs are trained: worker processes on this machine."""
+"""Where chunks of runs are trained: worker processes of this machine, Ray, Slurm."""

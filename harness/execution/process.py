@@ -1,7 +1,7 @@
 """One worker process: JSON lines in (chunks to train), JSON lines out (what happened).
 
     in:   {"ledger": DIR, "checkpoint_seconds": 30, "replace": false}, then
-          {"chunk": 3, "runs": [config, ...]} ..., then {"stop": true}; end of input means that the
+          {"runs": [config, ...]} ..., then {"stop": true}; end of input means that the
           parent is gone, and is taken as a stop
     out:  {"kind": "progress" | "points" | "finished" | "failed" | "note" | "chunk" | "broken" |
            "stopped", ...}
@@ -60,7 +60,7 @@ def main() -> None:
     try:
         while not stop.is_set() and (task := inbox.get()) is not None:
             serve([run_config(plain) for plain in task["runs"]], work)
-            emit({"kind": "chunk", "chunk": task["chunk"]})
+            emit({"kind": "chunk"})
     except LedgerError as error:  # no run's fault, and no other run would fare better
         emit({"kind": "broken", "message": str(error)})
     emit({"kind": "stopped"})

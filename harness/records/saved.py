@@ -8,11 +8,11 @@ from typing import Any
 
 from harness import __version__
 from harness.config.run import RunConfig, run_config
+from harness.config.settings import own_settings
 from harness.errors import ConfigError, nearest
 from harness.system import KEYS
 
 STAMP = ("version", "numerics", "git_commit", "git_dirty", "data_sha256", "platform", *KEYS)
-SURROUNDINGS = ("tracking", "ledger")  # settings that are no run's
 
 
 def config_yaml(config: RunConfig, provenance: Mapping[str, Any] | None = None) -> str:
@@ -42,7 +42,7 @@ def read_config(values: Mapping[str, Any], where: str = "this config") -> RunCon
     """
     if not isinstance(values, Mapping):
         return run_config(values)
-    own = {k: v for k, v in values.items() if k not in (*SURROUNDINGS, "saved")}
+    own = {k: v for k, v in own_settings(values).items() if k != "saved"}
     stamp = values.get("saved")
     if stamp is not None:
         check_whole(own, where, stamp if isinstance(stamp, Mapping) else {})

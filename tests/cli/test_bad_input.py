@@ -16,8 +16,8 @@ from harness.cli import main as cli
 from harness.cli.gridsize import LIMIT
 from harness.cli.spelling import known_keys
 from harness.cli.sweep import check_jobs
-from harness.config.run import Data, Engine, Model, Reg, RunConfig, Train, field_rules
-from harness.config.settings import Ledger, Tracking
+from harness.config.run import Data, Engine, Model, Reg, RunConfig, Train, field_rules, nest
+from harness.config.settings import Ledger, Ray, Slurm, Tracking
 from harness.data.dataset import load_data
 from harness.engine import cost as footprint
 from harness.errors import ConfigError, HarnessError
@@ -35,11 +35,13 @@ WRONG_TYPES = {
 
 def kind_of(key):
     """The row of WRONG_TYPES for a setting, and whether null is a value of it."""
-    group, _, name = key.partition(".")
-    owner = {"tracking": Tracking, "ledger": Ledger}.get(group)
+    group, _, name = key.rpartition(".")
+    owner = {"tracking": Tracking, "ledger": Ledger, "engine.ray": Ray, "engine.slurm": Slurm}.get(
+        group
+    )
     if owner is None:
-        owner = RunConfig if not name else type(getattr(RunConfig(), group))
-    text = owner.__annotations__[name or key]
+        owner = type(getattr(RunConfig(), group)) if group else RunConfig
+    text = owner.__annotations__[name]
     kind = next(k for k in ("bool", "tuple", "int", "float", "str") if text.startswith(k))
     return "list" if kind == "tuple" else kind, "None" in text
 
@@ -74,9 +76,8 @@ CASES = list(wrong_values())
 
 def refusal(key, value):
     """The message with which check_jobs refuses one setting."""
-    group, dot, name = key.partition(".")
     with pytest.raises(ConfigError) as caught:
-        check_jobs([{group: {name: value}} if dot else {group: value}])
+        check_jobs([nest({key: value})])
     assert caught.value.exit_code == 2
     return str(caught.value)
 
@@ -153,8 +154,11 @@ def test_what_is_allowed_reads_like_english(key, value, said):
         ({"model": {"hiden": [3]}}, ["model.hiden", "Did you mean 'hidden'?"]),
         ({"modle": {}}, ["'modle'", "Did you mean 'model'?"]),
         ({"model": 5}, ["model is 5"]),
-        ({"engine": {"executor": "ray"}}, ["engine.executor is 'ray'", "allowed: local"]),
-        ({"engine": {"executor": "slurm"}}, ["engine.executor is 'slurm'", "allowed: local"]),
+        ({"engine": {"executor": "rya"}}, ["engine.executor is 'rya'", "Did you mean 'ray'?"]),
+        ({"engine": {"ray": {"address": "ray://h:1"}}}, ["engine.ray.address", "HOST:PORT"]),
+        ({"engine": {"ray": {"adress": "h:1"}}}, ["engine.ray.adress", "engine.ray.address"]),
+        ({"engine": {"slurm": 5}}, ["engine.slurm is 5", "engine.slurm.cluster"]),
+        ({"engine": {"slurm": {"cluster": "slrum"}}}, ["Did you mean 'slurm'?"]),
         ({"engine": {"dtype": "float16"}}, ["engine.dtype is 'float16'", "float32, float64"]),
         ({"tracking": {"uri": "ftp://x"}}, ["tracking.uri is 'ftp://x'", "sqlite:///"]),
         ({"tracking": {"uri": "runs/"}}, ["tracking.uri is 'runs/'", "sqlite:///mlflow.db"]),

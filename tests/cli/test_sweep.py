@@ -20,14 +20,14 @@ from harness.records.record import RunRecord
 
 
 class Event:
-    """What workers report."""
+    """What is heard of a run."""
 
     def __init__(self, kind, run_id, step=0, message=""):
         self.kind, self.run_id, self.step, self.message = kind, run_id, step, message
 
 
 class Stand:
-    """Stands in for workers.run_jobs and tracker.open_tracking, and remembers what it was asked."""
+    """Stands in for execution's run_jobs and tracking's open_tracking; keeps what it was asked."""
 
     def __init__(self):
         self.trained, self.told, self.opened = [], [], []
@@ -36,8 +36,8 @@ class Stand:
     def device_of(self, run_):
         return "cpu"
 
-    def run_jobs(self, runs, *, ledger, on_event, workers, stop, **_):
-        del workers
+    def run_jobs(self, runs, *, executor, place, on_event, stop):
+        assert executor == "local"
         for run_ in runs:
             run_id = run_.run_id(check_jobs([run_.nested()]).checksums[run_.data])
             if self.signal is not None:
@@ -49,7 +49,7 @@ class Stand:
                 on_event(Event("failed", run_id, message="Traceback\nValueError: boom"))
                 continue
             on_event(Event("progress", run_id, step=1))
-            ledger.write(self.record(run_, run_id), replace=True)
+            place.ledger.write(self.record(run_, run_id), replace=True)
             on_event(Event("finished", run_id))
 
     def record(self, run_, run_id):
@@ -86,13 +86,16 @@ class Stand:
 def stand(monkeypatch, tmp_path):
     stand = Stand()
     for name, function in (
-        ("execution.local", "run_jobs"), ("tracking.tracker", "open_tracking"),
+        ("execution.interface", "run_jobs"), ("tracking.tracker", "open_tracking"),
         ("engine.training", "device_of"),
     ):  # fmt: skip
         module = types.ModuleType(f"harness.{name}")
         setattr(module, function, getattr(stand, function))
         module.Event = module.NullTracker = object
         monkeypatch.setitem(sys.modules, f"harness.{name}", module)
+    execution = sys.modules["harness.execution.interface"]
+    execution.Place = types.SimpleNamespace
+    execution.check_executor = execution.open_executor = lambda name, place=None: name
     monkeypatch.chdir(tmp_path)
     return stand
 

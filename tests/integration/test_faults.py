@@ -113,7 +113,10 @@ def patch(engine):
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("how", "said"),
-    [("os.kill(os.getpid(), 9)", "ended twice"), ("raise RuntimeError('boom')", "boom")],
+    [
+        ("os.kill(os.getpid(), 9)", "twice its process ended"),
+        ("raise RuntimeError('boom')", "boom"),
+    ],
 )
 def test_a_run_that_kills_its_worker_is_the_only_one_to_fail(tmp_path, calm, how, said):
     """Its chunk is tried again and halved until it is alone; the rest are as ever."""
