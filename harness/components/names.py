@@ -124,7 +124,6 @@ LOSSES: dict[str, LossEntry] = {
 }
 # binary multipliers: at z = 0 the gradients are -2y, -y/2 and -y; squared_error is the yardstick
 
-ACTIVATIONS = ("tanh", "relu", "gelu", "linear")
 SCHEMES = ("kaiming", "normal", "uniform", "xavier", "orthogonal", "zero")
 SCOPES = ("linear", "all", "hidden", "output", "embedding")
 BIASES = ("zero", "normal", "uniform", "constant")

@@ -14,8 +14,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from harness.components.activations import ACTIVATIONS
 from harness.components.names import (
-    ACTIVATIONS,
     BIASES,
     BINARY_SOURCES,
     LOSSES,
@@ -81,7 +81,7 @@ class Model:
         (200,), low=1, high=65536, unit="width of each hidden layer; [] is the linear net",
         stacks=False,
     )  # fmt: skip
-    activation: str = knob("tanh", one_of=ACTIVATIONS, stacks=False)
+    activation: str = knob("tanh", component=ACTIVATIONS, stacks=False)
     batch_norm: bool = knob(False, stacks=False)
 
     def __post_init__(self) -> None:

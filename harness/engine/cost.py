@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness import system
+from harness.components.activations import ACTIVATIONS
 from harness.config.run import Data, RunConfig
 from harness.data.dataset import Dataset
 from harness.engine.initialization import layer_sizes
@@ -73,7 +74,7 @@ def chunk_need(run: RunConfig, data: Dataset, K: int, seeds: int = 1) -> Need:
     splits = (data.train, data.val, data.test)
     contexts = sum(len(split.contexts_CT) for split in splits)
     rows_at_once = max(contexts, *(len(split.pair_count_P) for split in splits))
-    kept = 3 if run.model.batch_norm or run.model.activation == "gelu" else 2
+    kept = 3 if run.model.batch_norm or ACTIVATIONS.get(run.model.activation).keeps_pre else 2
     drawn = BLOCK * rows * (2 * data.train.x.shape[1] + 2) * 8
     if run.reg.name == "dropout":
         drawn += BLOCK * rows * hidden * 8

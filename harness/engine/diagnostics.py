@@ -1,7 +1,7 @@
 """What goes on inside the layers: saturation, dead units, spreads, update-to-weight ratios.
 
-Axes: K runs, C distinct contexts, O units. Saturated: |tanh| > .97 (the lecture's line), or a relu
-or gelu unit that is off. Dead: a unit saturated on every training context.
+Axes: K runs, C distinct contexts, O units. Saturated: as the activation says of itself, such as
+|tanh| > .97, or a ReLU that is off. Dead: a unit saturated on every training context.
 """
 
 from __future__ import annotations
@@ -15,19 +15,6 @@ from harness.engine.evaluation import Evaluator
 from harness.engine.network import Network
 from harness.engine.passes import Pass
 from harness.engine.updates import Updater
-
-SATURATED = 0.97
-
-
-def saturated(kind: str, h: Tensor, pre: Tensor) -> Tensor | None:
-    """Boolean mask of units that pass almost no gradient; None where none can saturate."""
-    if kind == "tanh":
-        return h.abs() > SATURATED
-    if kind == "relu":
-        return h <= 0
-    if kind == "gelu":
-        return pre < -3.0
-    return None
 
 
 def at_start(evaluator: Evaluator, split: str = "train") -> list[dict[str, float]]:
@@ -43,7 +30,7 @@ def at_start(evaluator: Evaluator, split: str = "train") -> list[dict[str, float
         weight_C = pairs.count_C[start : start + tile.rows_].to(net.dtype)
         for i, layer in enumerate(net.layers[:-1]):
             h = tile.h[i][:, : len(weight_C), : layer.fan_out]
-            flag = saturated(net.activation, h, tile.pre[i][:, : len(weight_C), : layer.fan_out])
+            flag = net.activation.flags(h, tile.pre[i][:, : len(weight_C), : layer.fan_out])
             for k in range(net.K):
                 sums[i][k, 0] += (weight_C @ h[k]).cpu()
                 sums[i][k, 1] += (weight_C @ h[k].square()).cpu()
@@ -54,7 +41,7 @@ def at_start(evaluator: Evaluator, split: str = "train") -> list[dict[str, float
             mean_O, square_O, share_O = sums[i][k] / pairs.n
             spread = float(square_O.mean() - mean_O.mean() ** 2)
             out[k][f"init/act_std/{name}"] = max(spread, 0.0) ** 0.5
-            if net.activation != "linear":
+            if net.activation.saturated is not None:
                 out[k][f"init/saturated/{name}"] = float(share_O.mean())
                 out[k][f"init/dead/{name}"] = float((share_O > 1 - 1e-6).double().mean())
     return out
@@ -93,7 +80,7 @@ class StepDiagnostics:
             layer = net.layers[i]
             h = batch.h[i][:, : batch.rows, : layer.fan_out]
             columns[f"act/std/{name}"] = _std(batch.h[i], batch.rows, layer.fan_out)
-            flag = saturated(net.activation, h, batch.pre[i][:, : batch.rows, : layer.fan_out])
+            flag = net.activation.flags(h, batch.pre[i][:, : batch.rows, : layer.fan_out])
             if flag is not None:
                 columns[f"act/saturated/{name}"] = flag.sum((1, 2)).double() / flag[0].numel()
         columns["act/std/output"] = _std(batch.z_KBV, batch.rows, net.layers[-1].fan_out)

@@ -11,12 +11,12 @@ import math
 import numpy as np
 import numpy.typing as npt
 
+from harness.components.activations import ACTIVATIONS
 from harness.config.run import Init, RunConfig
 from harness.data.dataset import Dataset
 from harness.numerics.randomness import stream
 
 Array = npt.NDArray[np.float64]
-GAINS = {"tanh": 5 / 3, "relu": math.sqrt(2), "gelu": math.sqrt(2), "linear": 1.0}
 
 
 def layer_sizes(run: RunConfig, data: Dataset) -> list[tuple[str, int, int]]:
@@ -46,6 +46,7 @@ def initial_weights(run: RunConfig, data: Dataset) -> dict[str, Array]:
     """
     init = run.resolved().init
     seed = init.seed if init.seed is not None else run.seed
+    phi = ACTIVATIONS.get(run.model.activation)
     out: dict[str, Array] = {}
     if data.kind != "binary":
         out["embedding.weight"] = layer_factor(init, "embedding") * _embedding(
@@ -53,7 +54,7 @@ def initial_weights(run: RunConfig, data: Dataset) -> dict[str, Array]:
         )
     for name, fan_in, fan_out in layer_sizes(run, data):
         last = name == "output"
-        gain = 1.0 if last else GAINS[run.model.activation]
+        gain = 1.0 if last else phi.gain
         factor = layer_factor(init, name)
         draw = _linear(init.scheme, fan_in, fan_out, gain, seed, f"init/{name}.weight")
         out[f"{name}.weight"] = factor * draw

@@ -17,6 +17,8 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from harness.components.activations import ACTIVATIONS
+
 BN_EPS, BN_MOMENTUM = 1e-5, 1e-3
 
 
@@ -113,37 +115,6 @@ class BatchNorm:
         pre_KBO.add_(self.beta[:, None])
 
 
-def pre_factor(kind: str) -> float:
-    """What `activate` wants its input multiplied by; folded into the matrix product before it."""
-    return 2.0 if kind == "tanh" else 1.0
-
-
-def activate(kind: str, pre: Tensor, out: Tensor, minus_one: Tensor) -> Tensor:
-    """The nonlinearity of pre / pre_factor, elementwise, into `out` (`pre` itself unless gelu).
-
-    tanh(x) = 2 sigmoid(2x) - 1, because torch.tanh costs six times as much on CPU; exact to some
-    1e-7 in float32. `minus_one` is a 0-dimensional -1, so that the last two operations are one.
-    """
-    if kind == "tanh":
-        torch.sigmoid(pre, out=out)
-        return torch.add(minus_one, out, alpha=2.0, out=out)
-    if kind == "relu":
-        return torch.clamp_min(pre, 0.0, out=out)
-    if kind == "gelu":
-        return torch.ops.aten.gelu.out(pre, out=out)
-    return out
-
-
-def activation_backward(kind: str, d: Tensor, pre: Tensor, h: Tensor) -> None:
-    """Multiply `d` by the derivative of the nonlinearity, in place."""
-    if kind == "tanh":
-        torch.ops.aten.tanh_backward.grad_input(d, h, grad_input=d)
-    elif kind == "relu":
-        torch.ops.aten.threshold_backward.grad_input(d, h, 0.0, grad_input=d)
-    elif kind == "gelu":
-        torch.ops.aten.gelu_backward.grad_input(d, pre, grad_input=d)
-
-
 class Network:
     """All parameters of K runs of one shape. Buffers for a pass live in `Pass`."""
 
@@ -152,7 +123,8 @@ class Network:
         dtype: torch.dtype, device: torch.device,
     ) -> None:  # fmt: skip
         first, K = weights[0], len(weights)
-        self.K, self.activation, self.dtype, self.device = K, activation, dtype, device
+        self.K, self.dtype, self.device = K, dtype, device
+        self.activation = ACTIVATIONS.get(activation)
         names = [n.removesuffix(".weight") for n in first if n.endswith(".weight")]
         self.layer_names = [n for n in names if n != "embedding"]
         self.embedding: Tensor | None = None

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from harness.engine.network import Network, activate, activation_backward, padded, pre_factor
+from harness.engine.network import Network, padded
 
 ROWS = 32  # rows are padded to whole multiples of this
 
@@ -29,11 +29,9 @@ class Pass:
         self.x_KBI = torch.zeros(K, R, first.weight.shape[1], **like)
         widths = [layer.weight.shape[2] for layer in net.layers[:-1]]
         self.h = [torch.zeros(K, R, wide, **like) for wide in widths]
-        keep_pre = net.activation == "gelu"
-        self.pre = [torch.zeros_like(h) if keep_pre else h for h in self.h]
+        self.pre = [torch.zeros_like(h) if net.activation.keeps_pre else h for h in self.h]
         self.z_KBV = torch.zeros(K, R, last.weight.shape[2], **like)
         self.masks: list[Tensor] | None = None
-        self.minus_one = torch.tensor(-1.0, **like)
         if net.embedding is not None:
             _, V, n_embd = net.embedding.shape
             self.offset_K11 = torch.arange(K, device=net.device)[:, None, None] * V
@@ -60,11 +58,11 @@ class Pass:
 
     def forward(self, *, training: bool) -> Tensor:
         """Logits (K, B_, V_) of the loaded rows; columns past V are padding."""
-        net, kind = self.net, self.net.activation
+        net, phi = self.net, self.net.activation
         if net.embedding is not None:
             torch.index_select(self.embedding_rows, 0, self.flat_codes, out=self.gathered)
             self.x_real.copy_(self.gathered_KBI)
-        x, times = self.x_KBI, pre_factor(kind)
+        x, times = self.x_KBI, phi.scale
         for i, layer in enumerate(net.layers[:-1]):
             pre, h, norm = self.pre[i], self.h[i], net.norms[i]
             layer.forward(x, out=pre, times=times)
@@ -75,7 +73,7 @@ class Pass:
                     norm.evaluate(pre)
                 if times != 1.0:
                     pre.mul_(times)
-            activate(kind, pre, h, self.minus_one)
+            phi.apply(pre, h)
             if training and self.masks is not None:
                 h.mul_(self.masks[i])
             x = h
@@ -100,7 +98,7 @@ class Pass:
                 mask = self.masks[i - 1]
                 d.mul_(mask)  # a dropped unit's gradient is 0, so any h serves its derivative
                 h = h / torch.where(mask > 0, mask, 1.0)
-            activation_backward(net.activation, d, self.pre[i - 1], h)
+            net.activation.differentiate(d, self.pre[i - 1], h)
             norm = net.norms[i - 1]
             if norm is not None:
                 norm.backward(d, self.rows, self.xhat[i - 1])

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
+from harness.components.activations import ACTIVATIONS
 from harness.data.contexts import encode_texts
 from harness.errors import DataError, HarnessError
 
@@ -17,10 +18,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from harness.config.run import RunConfig
-
-ACTIVATIONS: dict[str, type[nn.Module]] = {
-    "tanh": nn.Tanh, "relu": nn.ReLU, "gelu": nn.GELU, "linear": nn.Identity,
-}  # fmt: skip
 
 
 class TrainedNet(nn.Module):
@@ -43,6 +40,7 @@ class TrainedNet(nn.Module):
         if "embedding.weight" in weights:
             rows, columns = weights["embedding.weight"].shape
             self.embedding = nn.Embedding(rows, columns, dtype=last.dtype)
+        phi = ACTIVATIONS.get(config.model.activation, "model.activation")
         layers: list[nn.Module] = []
         while f"hidden.{len(layers)}.weight" in weights:
             name = f"hidden.{len(layers)}"
@@ -50,7 +48,7 @@ class TrainedNet(nn.Module):
             normed = f"{name}.gamma" in weights
             linear = nn.Linear(fan_in, fan_out, bias=not normed, dtype=last.dtype)
             norm = nn.BatchNorm1d(fan_out, eps=1e-5, momentum=1e-3, dtype=last.dtype)
-            parts = [linear, *([norm] if normed else []), ACTIVATIONS[config.model.activation]()]
+            parts = [linear, *([norm] if normed else []), phi.build()]
             layers.append(nn.Sequential(*parts))
         self.hidden = nn.ModuleList(layers)
         self.output = nn.Linear(last.shape[0], last.shape[1], dtype=last.dtype)

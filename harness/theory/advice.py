@@ -31,7 +31,7 @@ GOOD = 1.05  # expected loss up to this multiple of the uniform loss is a good s
 WRONG = 1.5  # from this multiple on it is confident and wrong
 CLOSE = 1.01  # a recommended start comes this close to the uniform loss
 ROUNDING = 3e-6  # relative error of a whole-split float32 loss, added to the spread
-SATURATED = 0.3  # share of saturated tanh units that is worth a word
+SATURATED = 0.3  # share of saturated units that is worth a word, where saturation is a fault
 
 
 @dataclass(frozen=True)
@@ -191,7 +191,7 @@ def _entropy(p: Array) -> float:
 
 def advise(
     init: Init, uniform: float, expected: float | None, smart: SmartStart | None,
-    saturated: tuple[str, float], start: Callable[[float, str, bool], float | None],
+    saturated: tuple[float, str], start: Callable[[float, str, bool], float | None],
 ) -> str:  # fmt: skip
     """What to change, with the loss each change gives; start(output_scale, output_bias,
     exact) -> loss.
@@ -213,11 +213,10 @@ def advise(
                 break
     if smart and smart.reached < 0.99 * min(uniform, expected or math.inf):
         tips.append(f"{' '.join(smart.overrides)} starts at {smart.reached:.4g}")
-    name, share = saturated
+    share, units = saturated
     if share > SATURATED:
         tips.append(
-            f"{share:.0%} of the tanh units of {name} are past .97 and hardly learn; "
-            f"{_unsaturated(init)} brings them back"
+            f"{share:.0%} of the {units} and hardly learn; {_unsaturated(init)} brings them back"
         )
     return (
         "; or ".join(tips[:2]) + ("; " + tips[2] if len(tips) > 2 else "")

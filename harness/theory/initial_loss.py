@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from harness.components.activations import ACTIVATIONS
 from harness.components.losses.means import (
     expected_bce,
     expected_binary_cross_entropy,
@@ -96,10 +97,9 @@ def _initial_loss(model: Model, init: Init, loss: Loss, known: Facts) -> Initial
             return _mean(there, other, loss, known)
         return _evaluate(_law(there, other, known), loss, known)
 
-    saturated = max(
-        ((row[0], row[3]) for row in signal.table if model.activation == "tanh"),
-        key=lambda pair: pair[1], default=("", 0.0),
-    )  # fmt: skip
+    fault = ACTIVATIONS.get(model.activation).fault
+    share, layer = max(((row[3], row[0]) for row in signal.table if fault), default=(0.0, ""))
+    saturated = share, f"{model.activation} units of {layer} are {fault}"
     return InitialLoss(
         uniform=uniform, expected=expected, sd=sd, logit_std=s, layers=_layers(signal, s),
         caveats=_caveats(signal, model, init, loss, known, expected, sd),

@@ -6,11 +6,12 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from harness.components.activations import ACTIVATIONS
+
 if TYPE_CHECKING:
     from harness.config.run import Init, Model
     from harness.theory.overlap import Facts
 
-GAINS = {"tanh": 5 / 3, "relu": math.sqrt(2), "gelu": math.sqrt(2), "linear": 1.0}
 BATCH_NORM_EPS = 1e-5
 
 
@@ -43,7 +44,7 @@ def layers(model: Model, init: Init, facts: Facts) -> tuple[Layer, ...]:
     out = []
     for i in range(len(widths) - 1):
         fan_in, fan_out, last = widths[i], widths[i + 1], i == len(widths) - 2
-        gain = 1.0 if last else GAINS[model.activation]
+        gain = 1.0 if last else ACTIVATIONS.get(model.activation).gain
         weight = {
             "kaiming": gain / math.sqrt(fan_in),
             "normal": 1.0,

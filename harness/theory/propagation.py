@@ -22,9 +22,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from harness.components.activations import ACTIVATIONS, ActivationSpec
 from harness.numerics.quadrature import (
     Array,
-    cdf,
     correlate,
     hermite_table,
     normal_nodes,
@@ -86,15 +86,6 @@ class Signal:
     dead: bool  # no weight gets a gradient: the last layer's inputs and what leads back are 0
 
 
-def activate(kind: str, h: Array) -> Array:
-    """The activation named by model.activation."""
-    if kind == "tanh":
-        return np.tanh(h)
-    if kind == "relu":
-        return np.maximum(h, 0.0)
-    return h * cdf(h) if kind == "gelu" else h
-
-
 def propagate(model: Model, init: Init, facts: Facts, *, normalised: bool = False) -> Signal:
     """Carry variances, correlations and their spread to the logits.
 
@@ -129,6 +120,7 @@ def _features(
         else _contexts(facts, embedding_std(init), model.n_embd, init.scheme == "uniform")
     )
     table, overflow = [], False
+    phi = ACTIVATIONS.get(model.activation)
     for layer in layers(model, init, facts)[:-1]:
         q, own, k, common = _linear(layer, state, pairs)
         if normalised:
@@ -136,9 +128,9 @@ def _features(
             own, common = np.zeros_like(own), np.zeros_like(common)
         if overflow or q.max(initial=0.0) > OVERFLOW:  # nothing is known from here on
             overflow, q, k = True, np.ones_like(q), np.ones_like(k)
-            state, _ = _activated(model.activation, layer, q, own, k, common, pairs)
+            state, _ = _activated(phi, layer, q, own, k, common, pairs)
             continue
-        state, row = _activated(model.activation, layer, q, own, k, common, pairs)
+        state, row = _activated(phi, layer, q, own, k, common, pairs)
         table.append((layer.name, *row))
     return state, pairs, tuple(table), overflow
 
@@ -203,7 +195,7 @@ def _linear(layer: Layer, state: State, pairs: Pairs) -> tuple[Array, Array, Arr
 
 
 def _activated(
-    kind: str, layer: Layer, q: Array, own: Array, k: Array, common: Array, pairs: Pairs
+    phi: ActivationSpec, layer: Layer, q: Array, own: Array, k: Array, common: Array, pairs: Pairs
 ) -> tuple[State, tuple[float, float, float]]:
     """One layer's activations from its preactivations."""
     x, w = normal_nodes()
@@ -214,7 +206,7 @@ def _activated(
     offset = layer.bias_mean + layer.bias_half_width * offset
 
     def values(variance: Array) -> Array:  # (..., B, X)
-        return activate(kind, np.sqrt(variance)[..., None, None] * x + offset[:, None])
+        return phi.values(np.sqrt(variance)[..., None, None] * x + offset[:, None])
 
     a = values(q)
     a2 = a * a
@@ -243,7 +235,7 @@ def _activated(
     report = (
         math.sqrt(float(q.mean()) + layer.bias_half_width**2 / 3),
         math.sqrt(max(float(mean.mean() - ((a @ w) @ share).mean() ** 2), 0.0)),
-        _saturated(kind, a, w, share),
+        _saturated(phi, a, np.sqrt(q)[..., None, None] * x + offset[:, None], w, share),
     )
     return State(mean, scatter, product * lift, together), report
 
@@ -259,8 +251,6 @@ def _meet(c: Array, square: Array, share: Array, rho: Array, pairs: Pairs) -> Ar
     return out
 
 
-def _saturated(kind: str, a: Array, w: Array, share: Array) -> float:
-    """Share of units past |tanh| = .97, or of relu units that are off."""
-    if kind == "tanh":
-        return float((((np.abs(a) > 0.97) @ w) @ share).mean())
-    return float((((a <= 0) @ w) @ share).mean()) if kind == "relu" else 0.0
+def _saturated(phi: ActivationSpec, a: Array, h: Array, w: Array, share: Array) -> float:
+    """Share of units that the activation calls saturated."""
+    return 0.0 if phi.saturated is None else float(((phi.saturated(a, h) @ w) @ share).mean())

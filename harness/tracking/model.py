@@ -30,9 +30,10 @@ def log_model(record: RunRecord, mlflow_run_id: str, client: Any) -> str | None:
     """Make a run's network a model of that MLflow run; returns its id, the old one if it is there.
 
     client: an MlflowClient. None where there is nothing to serve: the run's weights were dropped,
-    or its data are points, not words. May raise what MLflow raises.
+    its data are points, not words, or its activation is no class of torch.nn, so that the network
+    cannot stand without the package it came from. May raise what MLflow raises.
     """
-    if not record.weights or not record.symbols:
+    if not record.weights or not record.symbols or portable.torch_module(record.config) is None:
         return None
     content = portable.pack(record)
     run = client.get_run(mlflow_run_id)

@@ -21,8 +21,6 @@ from mlflow.pyfunc.model import PythonModel
 from safetensors import safe_open
 from torch import nn
 
-ACTIVATIONS = {"tanh": nn.Tanh, "relu": nn.ReLU, "gelu": nn.GELU, "linear": nn.Identity}
-
 
 class NextSymbol(PythonModel):
     """Column `context` (any text; its last T characters count) -> one column a symbol, rows sum 1.
@@ -37,7 +35,7 @@ class NextSymbol(PythonModel):
             note = json.loads(file.metadata()["harness"])
         self.symbols: list[str] = note["symbols"]
         self.block_size: int = note["block_size"]
-        self.activation = ACTIVATIONS[note["activation"]]()
+        self.activation = getattr(nn, note["module"])()  # a class of torch.nn
         self.code = {symbol: code for code, symbol in enumerate(self.symbols)}
 
     def predict(

@@ -1,8 +1,9 @@
 """A trained network in one file that stands by itself: tensors, vocabulary and shape, no code.
 
 A safetensors file of `RunRecord.weights`, whose header also holds one entry, "harness": JSON with
-symbols, block_size, activation, run_id and the run's settings. Whoever has the file can rebuild the
-network, or load the tensors alone with any safetensors reader.
+symbols, block_size, activation, module (that class of torch.nn; null: none is it), run_id and the
+run's settings. Whoever has the file can rebuild the network, or load the tensors alone with any
+safetensors reader.
 """
 
 from __future__ import annotations
@@ -10,15 +11,24 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+from harness.components.activations import ACTIVATIONS
 from harness.errors import DataError
 
 if TYPE_CHECKING:
     import torch
 
+    from harness.config.run import RunConfig
     from harness.records.record import RunRecord
 
 KEY = "harness"
 LENGTH = 8  # a safetensors file begins with its header's length, little-endian
+
+
+def torch_module(config: RunConfig) -> str | None:
+    """The class of torch.nn that is a run's activation; None where there is none, or none known."""
+    name = config.model.activation
+    module = ACTIVATIONS.get(name).module if name in ACTIVATIONS else None
+    return module if isinstance(module, str) else None
 
 
 def pack(record: RunRecord) -> bytes:
@@ -30,6 +40,7 @@ def pack(record: RunRecord) -> bytes:
         "symbols": list(record.symbols),
         "block_size": record.config.data.block_size,
         "activation": record.config.model.activation,
+        "module": torch_module(record.config),
         "config": record.config.nested(),
     }
     tensors = {n: record.weights[n].detach().cpu().contiguous() for n in sorted(record.weights)}

@@ -25,7 +25,7 @@ def test_there_and_back(record):
     assert weights.keys() == record.weights.keys()
     assert all(torch.equal(weights[name], tensor) for name, tensor in record.weights.items())
     assert tuple(note["symbols"]) == record.symbols
-    assert (note["block_size"], note["activation"]) == (3, "tanh")
+    assert (note["block_size"], note["activation"], note["module"]) == (3, "tanh", "Tanh")
     assert note["run_id"] == record.run_id
 
 
