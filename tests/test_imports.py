@@ -2,6 +2,7 @@
 
 import ast
 import graphlib
+import re
 from pathlib import Path
 
 import pytest
@@ -16,8 +17,8 @@ ORDER = (
 
 # who may import what, at any place in a file; hydra_plugins/ aside
 KEEPERS = {
-    "hydra": {"cli.hydra_app", "cli.hydra_compose"},
-    "omegaconf": {"cli.hydra_app", "cli.hydra_compose"},
+    "hydra": {"cli.hydra_api", "cli.composition"},
+    "omegaconf": {"cli.hydra_api", "cli.composition"},
     "mlflow": {"tracking"},
     "matplotlib": {"render"},
     "ray": {"execution"},
@@ -121,6 +122,14 @@ def test_no_circles():
 def test_heavy_packages_stay_in_their_place(package):
     users = {name for name, path in MODULES.items() if package in imported(path)[1]}
     assert {u for u in users if not {u, room(u)} & KEEPERS[package]} == set()
+
+
+def test_what_hydra_keeps_to_itself_is_touched_in_one_module():
+    """A new version of Hydra changes its `_internal` package and private names without notice."""
+    inside = re.compile(r"hydra\._internal|\b(Override|OmegaConf|node|config)\._[a-z]")
+    files = [*(ROOT / "harness").rglob("*.py"), *(ROOT / "hydra_plugins").rglob("*.py")]
+    found = [path for path in files if inside.search(path.read_text(encoding="utf-8"))]
+    assert found == [MODULES["cli.hydra_api"]]
 
 
 @pytest.mark.parametrize("name", LIGHT)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from harness.cli import hydra_app
+from harness.cli import command_line
 from harness.errors import ConfigError, shown
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ def estimate(
 
     several = grid or bool({"-m", "--multirun"}.intersection(overrides))
     several |= any("," in o.partition("=")[2] for o in overrides if o.startswith("loss="))
-    runs = hydra_app.compose(overrides, multirun=several)
+    runs = command_line.compose(overrides, multirun=several)
     if not runs:  # a flag of Hydra's that only looks, such as --cfg: it has printed
         return 0
     for text in data_notes(runs, {run.data: load_data(run.data) for run in runs}):
@@ -61,7 +61,7 @@ def coordinates(
     """Train a few steps at several widths and depths; print how spreads grow, maybe draw them."""
     from harness.engine.coordinates import check_coordinates, growth
 
-    runs = hydra_app.compose(overrides, multirun=False)
+    runs = command_line.compose(overrides, multirun=False)
     if not runs:
         return 0
     (run,) = runs

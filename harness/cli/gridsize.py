@@ -1,27 +1,43 @@
-"""How many points a grid has, counted before any is made; overrides are those Hydra parsed."""
+"""How many points a grid has, counted before any of them is made."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Protocol
 
 from harness.errors import ConfigError
 
 LIMIT = 100_000  # runs of one sweep; 10,000 are composed in about a second
 
 
-def check_points(overrides: Sequence[Any]) -> int:
+class Axis(Protocol):
+    """An override, as far as the size of a grid depends on it."""
+
+    @property
+    def text(self) -> str:
+        """As it was written."""
+
+    @property
+    def key(self) -> str:
+        """Which setting it gives."""
+
+    @property
+    def points(self) -> int:
+        """How many values it has."""
+
+
+def check_points(axes: Sequence[Axis]) -> int:
     """The product of the axes' lengths; ConfigError for an empty axis or over LIMIT points."""
     points, longest = 1, ("", 0)
-    for override in overrides:
-        length = _length(override)
+    for axis in axes:
+        length = axis.points
         if length == 0:
             raise ConfigError(
-                f"{override.input_line} names no value; allowed: one or more, such as "
-                f"{override.key_or_group}=0,1 or {override.key_or_group}=range(3)."
+                f"{axis.text} names no value; allowed: one or more, such as "
+                f"{axis.key}=0,1 or {axis.key}=range(3)."
             )
-        longest = max(longest, (override.key_or_group, length), key=lambda pair: pair[1])
+        longest = max(longest, (axis.key, length), key=lambda pair: pair[1])
         points *= length
     if points > LIMIT:
         raise ConfigError(
@@ -31,18 +47,9 @@ def check_points(overrides: Sequence[Any]) -> int:
     return points
 
 
-def _length(override: Any) -> int:
-    if not override.is_sweep_override() or not override.is_discrete_sweep():
-        return 1
-    value: Any = override.value()
-    if hasattr(value, "step"):
-        return _range_length(override.input_line or "", value)
-    return len(value.list) if hasattr(value, "list") else 1
-
-
-def _range_length(text: str, value: Any) -> int:
-    """Of range(start, stop, step), as Hydra's own loop over it counts."""
-    start, stop, step = (float(value.start), float(value.stop), float(value.step))
+def range_length(text: str, start: Any, stop: Any, step: Any) -> int:
+    """Values of range(start, stop, step), as Hydra's own loop over it counts."""
+    start, stop, step = float(start), float(stop), float(step)
     if not all(map(math.isfinite, (start, stop, step))) or step == 0:
         raise ConfigError(f"{text} never ends; allowed: finite numbers and a step other than 0.")
     count = (stop - start) / step

@@ -66,18 +66,18 @@ def cli() -> None:
 @click.argument("overrides", nargs=-1, type=click.UNPROCESSED)
 def train(overrides: tuple[str, ...]) -> int:
     """Train one run: harness train loss=mse optim.lr=.05 (-m: a grid; --help: all settings)."""
-    from harness.cli import hydra_app
+    from harness.cli import command_line
 
-    return hydra_app.run(overrides, multirun=False)
+    return command_line.run(overrides, multirun=False)
 
 
 @cli.command(context_settings=_OPEN, add_help_option=False)
 @click.argument("overrides", nargs=-1, type=click.UNPROCESSED)
 def sweep(overrides: tuple[str, ...]) -> int:
     """Train a grid: harness sweep loss=mse,bce seed=0,1 (--dry-run, --into SWEEP, --quiet)."""
-    from harness.cli import hydra_app
+    from harness.cli import command_line
 
-    return hydra_app.run(overrides, multirun=True)
+    return command_line.run(overrides, multirun=True)
 
 
 @cli.command(context_settings={"ignore_unknown_options": True})

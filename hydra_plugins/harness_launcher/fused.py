@@ -6,16 +6,16 @@ Every Hydra program on the machine imports this module: it must stay thin, witho
 
 # no `from __future__ import annotations`: Hydra's scanner runs this file before it stands in
 # sys.modules, and dataclasses look text annotations up there
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
-from hydra._internal.core_plugins.basic_sweeper import BasicSweeper, BasicSweeperConf
 from hydra.core.config_store import ConfigStore
-from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.plugins import Plugins
 from hydra.core.utils import JobReturn, JobStatus, setup_globals
 from hydra.errors import HydraException
 from hydra.plugins.launcher import Launcher
+from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
@@ -28,10 +28,12 @@ class FusedLauncherConf:
 
 
 @dataclass
-class FusedSweeperConf(BasicSweeperConf):
-    """`hydra.sweeper`: the basic sweeper's settings, `params` and `max_batch_size`."""
+class FusedSweeperConf:
+    """`hydra.sweeper`: axes that a config brings, and how many points are launched together."""
 
     _target_: str = "hydra_plugins.harness_launcher.fused.FusedSweeper"
+    max_batch_size: int | None = None
+    params: dict[str, str] | None = None
 
 
 class FusedLauncher(Launcher):
@@ -54,7 +56,7 @@ class FusedLauncher(Launcher):
         fused = getattr(self.task_function, "fused", None)
         if fused is None:
             raise HydraException("hydra/launcher=harness trains harness runs; use harness train -m")
-        from harness.cli.hydra_compose import compose_jobs
+        from harness.cli.composition import compose_jobs
 
         jobs = [list(overrides) for overrides in job_overrides]
         configs = compose_jobs(self.hydra_context.config_loader, self.config, jobs)
@@ -72,23 +74,40 @@ class FusedLauncher(Launcher):
         ]
 
 
-class FusedSweeper(BasicSweeper):
-    """The basic sweeper, without composing every job, its files, or its stop at a failure."""
+class FusedSweeper(Sweeper):
+    """Hands every point of a grid to the launcher, in batches of at most `max_batch_size`.
+
+    Unlike Hydra's basic sweeper it composes no job itself, writes no file, and does not stop at a
+    failed job: harness reports failures once the whole grid is done.
+    """
+
+    def __init__(
+        self, max_batch_size: int | None = None, params: Mapping[str, str] | None = None
+    ) -> None:
+        self.max_batch_size, self.params = max_batch_size, params or {}
+
+    def setup(
+        self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig
+    ) -> None:
+        """Keep what Hydra gives and make the launcher that the config names."""
+        self.hydra_context, self.config = hydra_context, config
+        self.launcher = Plugins.instance().instantiate_launcher(
+            hydra_context=hydra_context, task_function=task_function, config=config
+        )
 
     def sweep(self, arguments: list[str]) -> Any:
-        """Parse, split into batches, launch; failures are told by harness, after the whole grid."""
-        assert self.hydra_context is not None and self.launcher is not None
-        parser = OverridesParser.create(config_loader=self.hydra_context.config_loader)
-        overrides = parser.parse_overrides([*self._parse_config(), *arguments])
-        from harness.cli.gridsize import check_points
+        """Make the grid, split it into batches, launch each; one list of JobReturn a batch."""
+        from harness.cli.hydra_api import grid_jobs
 
-        check_points(overrides)
-        batches = self.split_arguments(overrides, self.max_batch_size)
-        returns, first = [], 0
-        for batch in batches:
-            returns.append(self.launcher.launch(batch, initial_job_idx=first))
-            first += len(batch)
-        return returns
+        assert self.hydra_context is not None and self.launcher is not None
+        jobs = grid_jobs(self.hydra_context.config_loader, self.params, arguments)
+        size = len(jobs) if self.max_batch_size is None else self.max_batch_size
+        if size < 1:
+            raise HydraException(f"hydra.sweeper.max_batch_size is {size}; allowed: 1 or more")
+        return [
+            self.launcher.launch(jobs[first : first + size], initial_job_idx=first)
+            for first in range(0, len(jobs), size)
+        ]
 
 
 store = ConfigStore.instance()

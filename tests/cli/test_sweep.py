@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from harness.cli import main as cli
-from harness.cli.hydra_app import run
+from harness.cli.command_line import run
 from harness.cli.stopping import StoppedError, Terminated, stop_signals
 from harness.cli.sweep import Options, check_jobs, run_jobs_of
 from harness.config.run import run_config

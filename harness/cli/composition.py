@@ -110,19 +110,20 @@ def _set(config: Plain | DictConfig, override: Override, others: Sequence[str]) 
         if not _holds(node, part):
             return False
         node = node[part]
-    if not _holds(node, last) or _is_mapping(_raw(node, last)):
+    if not _holds(node, last) or _holds_mapping(node, last):
         return False
     node[last] = override.value()
     return True
 
 
-def _is_mapping(node: Any) -> bool:
-    return isinstance(node, (dict, DictConfig))
-
-
 def _holds(node: Any, key: str) -> bool:
-    return _is_mapping(node) and key in node.keys()  # noqa: SIM118  a DictConfig's own `in` resolves
+    # a DictConfig's own `in` resolves
+    return isinstance(node, (dict, DictConfig)) and key in node.keys()  # noqa: SIM118
 
 
-def _raw(node: Any, key: str) -> Any:
-    return node._get_node(key) if isinstance(node, DictConfig) else node[key]
+def _holds_mapping(node: Any, key: str) -> bool:
+    if isinstance(node, DictConfig) and (
+        OmegaConf.is_interpolation(node, key) or OmegaConf.is_missing(node, key)
+    ):
+        return False
+    return isinstance(node[key], (dict, DictConfig))

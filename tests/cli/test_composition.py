@@ -9,7 +9,7 @@ from hydra.errors import HydraException
 from hydra.types import RunMode
 from omegaconf import OmegaConf
 
-from harness.cli.hydra_compose import compose_jobs
+from harness.cli.composition import compose_jobs
 from harness.paths import conf_dir
 
 

@@ -1,0 +1,213 @@
+"""Hydra's insides, wrapped: its flags, its grammar, its errors, its reader of files, its run.
+
+No other module touches what Hydra keeps to itself, so a change there is met here alone. Hydra is
+called as a library: `sys.argv` stays untouched and every flag of Hydra's works.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import itertools
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+from hydra import version
+from hydra._internal.core_plugins.file_config_source import FileConfigSource
+from hydra._internal.sources_registry import SourcesRegistry
+from hydra._internal.utils import _run_hydra, get_args_parser
+from hydra.core.config_loader import ConfigLoader
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override, ValueType
+from hydra.core.plugins import Plugins
+from hydra.errors import HydraException
+from hydra.plugins.config_source import ConfigResult
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from harness.cli.gridsize import check_points, range_length
+from harness.cli.guard import check_yaml
+from harness.cli.hydra_messages import in_words
+from harness.errors import ConfigError, HarnessError, shown
+from harness.paths import conf_dir
+
+Plain = dict[str, Any]
+OWN = ("hydra.", "omegaconf.", "antlr4.")  # packages whose errors are about what they were given
+
+
+def parse_flags(argv: Sequence[str]) -> argparse.Namespace:
+    """Hydra's flags and the overrides among them, in any order; ConfigError for an unknown flag."""
+    parser = get_args_parser()
+    parser.exit_on_error = False
+    try:
+        args, unknown = parser.parse_known_intermixed_args(list(argv))
+    except argparse.ArgumentError as error:
+        raise ConfigError(f"{error}; harness train --help lists the flags.") from error
+    if unknown:
+        raise ConfigError(f"{unknown[0]} is no flag; harness train --help lists them.")
+    return args
+
+
+class Setting:
+    """One override as Hydra's grammar reads it."""
+
+    def __init__(self, override: Override) -> None:
+        self._override = override
+        self.text = override.input_line or ""
+        self.key = override.key_or_group
+        self.deletes = override.is_delete()
+
+    @property
+    def points(self) -> int:
+        """How many points of a grid it makes, counted without making them; 1 for one value."""
+        if not self._override.is_sweep_override() or not self._override.is_discrete_sweep():
+            return 1
+        value: Any = self._override.value()
+        if hasattr(value, "step"):
+            return range_length(self.text, value.start, value.stop, value.step)
+        return len(value.list) if hasattr(value, "list") else 1
+
+    @property
+    def values(self) -> list[Any]:
+        """Its plain values; none where Hydra alone knows them (a glob, an interval)."""
+        override = self._override
+        if not override.is_sweep_override():
+            return [override.value()]
+        if not override.is_discrete_sweep() or override.value_type is ValueType.GLOB_CHOICE_SWEEP:
+            return []
+        return [Override._convert_value(value) for value in override.sweep_iterator()]
+
+
+def parse_overrides(texts: Sequence[str]) -> list[Setting]:
+    """Parse overrides one by one; ConfigError names the first that Hydra's grammar refuses."""
+    parser, parsed = OverridesParser.create(), []
+    for text in texts:
+        try:
+            with clear_errors():
+                parsed += parser.parse_overrides([text])
+        except ConfigError as error:
+            named = "" if text in str(error) else f"{shown(text)}: "
+            raise ConfigError(f"{named}{error}") from error
+    return [Setting(override) for override in parsed]
+
+
+def grid_jobs(
+    loader: ConfigLoader, params: Mapping[str, Any], arguments: Sequence[str]
+) -> list[list[str]]:
+    """The overrides of every point of a grid, the last axis fastest.
+
+    params: axes that a config brings (`hydra.sweeper.params`); arguments take their place where
+    they name the same key. ConfigError for an interval, an empty axis or too many points.
+    """
+    parser = OverridesParser.create(config_loader=loader)
+    given = [f"{key}={value}" for key, value in params.items()]
+    overrides = parser.parse_overrides([*given, *arguments])
+    check_points([Setting(override) for override in overrides])
+    axes: dict[str, list[str]] = {}
+    for override in overrides:
+        key = override.get_key_element()
+        if not override.is_sweep_override():
+            axes[key] = [f"{key}={override.get_value_element_as_str()}"]
+        elif override.is_discrete_sweep():
+            axes[key] = [f"{key}={value}" for value in override.sweep_string_iterator()]
+        else:
+            raise ConfigError(
+                f"{override.input_line}: a grid cannot hold an interval; allowed: key=a,b,c or "
+                "key=range(start,stop,step)."
+            )
+    return [list(point) for point in itertools.product(*axes.values())]
+
+
+def run_hydra(args: argparse.Namespace, task: Any) -> None:
+    """Call Hydra as its own `main` would: `task(config)` for one run, the launcher for a grid."""
+    version.setbase("1.3")
+    with clear_errors(), _full_errors(), _checked_files():
+        _run_hydra(
+            args=args,
+            args_parser=get_args_parser(),
+            task_function=task,
+            config_path=str(conf_dir()),
+            config_name="config",
+        )
+
+
+def plain(config: DictConfig) -> Plain:
+    """A composed config as plain values, interpolations resolved."""
+    return OmegaConf.to_container(config, resolve=True)  # type: ignore[return-value]
+
+
+@contextlib.contextmanager
+def _full_errors() -> Iterator[None]:
+    """Let Hydra raise instead of printing and leaving."""
+    before = os.environ.get("HYDRA_FULL_ERROR")
+    os.environ["HYDRA_FULL_ERROR"] = "1"
+    try:
+        yield
+    finally:
+        os.environ.pop("HYDRA_FULL_ERROR")
+        if before is not None:
+            os.environ["HYDRA_FULL_ERROR"] = before
+
+
+@contextlib.contextmanager
+def clear_errors() -> Iterator[None]:
+    """Hydra's and OmegaConf's complaints about a config as ConfigError, one line."""
+    try:
+        yield
+    except BrokenPipeError:  # the reader of --help has gone: nothing is wrong with the settings
+        raise
+    except RecursionError:
+        raise ConfigError("a setting is nested too deeply; write a plain value.") from None
+    except yaml.YAMLError as error:
+        raise ConfigError(f"this is no YAML: {' '.join(str(error).split())}.") from error
+    except (HydraException, OmegaConfBaseException, ValueError) as error:
+        cause: BaseException | None = error
+        while cause is not None and not isinstance(cause, HarnessError):
+            cause = cause.__cause__
+        if cause is not None:
+            raise cause from None
+        if not isinstance(error, (HydraException, OmegaConfBaseException)) and not _hydras(error):
+            raise
+        raise ConfigError(in_words(error)) from error
+    except Exception as error:
+        if not _hydras(error):
+            raise
+        raise ConfigError(
+            f"Hydra cannot read these settings ({type(error).__name__}: {error}); write plain "
+            "values."
+        ) from error
+
+
+def _hydras(error: Exception) -> bool:
+    """Whether an error was raised by Hydra itself: by its check of what it was given."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    name = "" if trace is None else str(trace.tb_frame.f_globals.get("__name__", ""))
+    return name.startswith(OWN)
+
+
+class CheckedSource(FileConfigSource):
+    """Hydra's reader of YAML files, with a look at each file that is not the project's own."""
+
+    def load_config(self, config_path: str) -> ConfigResult:
+        """Read one YAML file; ConfigError where it could run code."""
+        path = Path(self.path, self._normalize_file_name(config_path)).resolve()
+        if path.is_file() and not path.is_relative_to(conf_dir()):
+            check_yaml(path)
+        return super().load_config(config_path)
+
+
+@contextlib.contextmanager
+def _checked_files() -> Iterator[None]:
+    Plugins.instance()  # fills the registry
+    types = SourcesRegistry.instance().types
+    before = types["file"]
+    types["file"] = CheckedSource
+    try:
+        yield
+    finally:
+        types["file"] = before
