@@ -15,7 +15,8 @@ import torch
 from benchmarks.lecture_loop import LectureLoop
 from harness.config.run import Data, RunConfig, Train
 from harness.data.dataset import load_data
-from harness.engine.training import Chunk, one_thread
+from harness.engine.chunk import Chunk
+from harness.engine.device import one_thread
 
 ROUNDS, SIZES = 25, (1, 8, 16, 32)
 

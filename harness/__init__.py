@@ -18,7 +18,7 @@ _HOMES = {
     "Train": "config.run", "run_config": "config.run",
     "Dataset": "data.dataset", "load_data": "data.dataset",
     "expected_initial_loss": "theory.initial_loss",
-    "train": "engine.training",
+    "train": "engine.train",
     "RunRecord": "records.record",
     "Ledger": "records.ledger",
     "compare": "render.compare_table",

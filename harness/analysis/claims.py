@@ -81,7 +81,7 @@ def of_ledger(ledger: Ledger, run_id: str) -> Claim:
 def _of_file(path: Path, ledger: Ledger, uri: str | None) -> Claim:
     """A saved config: its own settings, and the numbers of the run that has them."""
     from harness.data.dataset import load_data
-    from harness.engine.training import device_of
+    from harness.engine.device import device_of
 
     path = path / "config.yaml" if path.is_dir() else path
     try:

@@ -66,7 +66,7 @@ def _of_config(path: Path) -> str:
     import yaml
 
     from harness.data.dataset import source_checksum
-    from harness.engine.training import device_of
+    from harness.engine.device import device_of
 
     try:
         plain = yaml.safe_load(path.read_text(encoding="utf-8"))

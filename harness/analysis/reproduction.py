@@ -107,7 +107,8 @@ def reproduce(claim: Claim, *, progress: Callable[[int, int], None] | None = Non
     this version takes the same settings for another run.
     """
     from harness.data.dataset import load_data
-    from harness.engine.training import device_of, train
+    from harness.engine.device import device_of
+    from harness.engine.train import train
 
     config = claim.config
     if config.engine.device == "cuda" and not _card():  # another platform, said so below

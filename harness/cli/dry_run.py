@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from harness.config.run import RunConfig
 from harness.data.dataset import Dataset, load_data
 from harness.engine import cost as footprint
+from harness.engine.chunk import Chunk
+from harness.engine.device import one_thread
 from harness.engine.plan import chunks, group_key
-from harness.engine.training import Chunk, one_thread
 from harness.records.ledger import Ledger
 from harness.records.manifests import run_names
 from harness.render import console

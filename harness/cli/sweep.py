@@ -133,7 +133,7 @@ def check_jobs(configs: Sequence[Mapping[str, Any]]) -> Jobs:
     if tracking.name != "off":
         store_address(tracking.uri)
     check_executor(executor)
-    from harness.engine.training import (
+    from harness.engine.device import (
         device_of,  # torch: loaded once all else is known to be right
     )
 

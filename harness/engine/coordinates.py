@@ -31,7 +31,7 @@ def check_coordinates(
     """
     import pandas as pd
 
-    from harness.engine.training import train
+    from harness.engine.train import train
 
     for name, given in (("widths", widths), ("depths", depths), ("steps", (steps,))):
         if min(given, default=0) < 1:

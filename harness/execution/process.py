@@ -28,7 +28,8 @@ import torch
 
 from harness.config.run import RunConfig, run_config
 from harness.data.dataset import load_data
-from harness.engine.training import Chunk, Interrupted, State, device_of, one_thread
+from harness.engine.chunk import Chunk, Interrupted, State
+from harness.engine.device import device_of, one_thread
 from harness.records.durable import LedgerError
 from harness.records.ledger import Ledger
 from harness.system import same_bits

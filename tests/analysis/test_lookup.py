@@ -9,7 +9,7 @@ from harness import load_run
 from harness.analysis.lookup import find_record
 from harness.config.run import Data, Model, RunConfig, Train
 from harness.config.settings import Tracking
-from harness.engine.training import train
+from harness.engine.train import train
 from harness.errors import ConfigError, HarnessError
 from harness.records.ledger import Ledger
 from harness.records.manifests import new_sweep

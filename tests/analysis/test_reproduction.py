@@ -16,7 +16,7 @@ from harness.analysis.claims import Claim, find_claim, of_ledger
 from harness.analysis.reproduction import _unequal, reproduce
 from harness.cli import main as cli
 from harness.config.run import Data, Init, Loss, Model, Optim, RunConfig, Train
-from harness.engine.training import train
+from harness.engine.train import train
 from harness.errors import ConfigError
 from harness.records.ledger import Ledger
 from harness.records.recordfiles import pack_record

@@ -15,7 +15,7 @@ from harness.analysis.sampling import Sample, draw, sample
 from harness.config.run import Data, Loss, Model, RunConfig, Train
 from harness.data.dataset import load_data
 from harness.engine.calibration import LINKS
-from harness.engine.training import train
+from harness.engine.train import train
 from harness.errors import ConfigError, HarnessError
 
 

@@ -87,7 +87,7 @@ def stand(monkeypatch, tmp_path):
     stand = Stand()
     for name, function in (
         ("execution.interface", "run_jobs"), ("tracking.tracker", "open_tracking"),
-        ("engine.training", "device_of"),
+        ("engine.device", "device_of"),
     ):  # fmt: skip
         module = types.ModuleType(f"harness.{name}")
         setattr(module, function, getattr(stand, function))

@@ -13,8 +13,10 @@ from harness.components.names import LOSSES
 from harness.config.run import Data, Engine, Init, Loss, Model, Optim, Reg, RunConfig, Train
 from harness.data.dataset import load_data
 from harness.engine.batches import BLOCK, Batches
+from harness.engine.chunk import Chunk, Interrupted
+from harness.engine.device import one_thread
 from harness.engine.initialization import initial_weights
-from harness.engine.training import Chunk, Interrupted, one_thread, train
+from harness.engine.train import train
 from harness.numerics.randomness import stream
 from tests.support.reference import reference_gradients, reference_train
 

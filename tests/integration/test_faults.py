@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 
 from harness.config.run import Data, Engine, Model, Optim, RunConfig, Train
-from harness.engine.training import train
+from harness.engine.train import train
 from harness.records.ledger import Ledger
 from tests.support.driven import (
     ROOT,
@@ -52,13 +52,13 @@ def custom(folder: Path, code: str) -> str:
     return str(folder)
 
 
-# Runs `patch(module)` on harness.engine.training as soon as it is imported.
+# Calls `patch(module)` on harness.engine.chunk as soon as it is imported.
 HOOK = """
 import importlib.abc, importlib.util, sys
 
 class Finder(importlib.abc.MetaPathFinder):
     def find_spec(self, name, path, target=None):
-        if name != "harness.engine.training":
+        if name != "harness.engine.chunk":
             return None
         sys.meta_path.remove(self)
         spec = importlib.util.find_spec(name)

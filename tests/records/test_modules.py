@@ -10,7 +10,7 @@ from harness.config.run import Data, Engine, Init, Loss, Model, Optim, RunConfig
 from harness.data.dataset import load_data
 from harness.engine.evaluation import Evaluator
 from harness.engine.network import Network
-from harness.engine.training import train
+from harness.engine.train import train
 from harness.errors import DataError, HarnessError
 from harness.records.modules import module_of
 

@@ -21,7 +21,7 @@ import torch
 
 from harness.config.run import Data, Engine, Init, Loss, Model, RunConfig, Train
 from harness.config.settings import Tracking
-from harness.engine.training import train
+from harness.engine.train import train
 from harness.records.manifests import new_sweep
 from harness.tracking import model as serving
 from harness.tracking.tracker import open_tracking

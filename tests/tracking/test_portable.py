@@ -7,7 +7,7 @@ import torch
 from safetensors.torch import load, save
 
 from harness.config.run import Data, Model, RunConfig, Train
-from harness.engine.training import train
+from harness.engine.train import train
 from harness.errors import DataError
 from harness.tracking.portable import pack, unpack
 

@@ -1,23 +1,19 @@
-"""Training: runs of one shape as one stacked program, each bit for bit what it would be alone.
-
-`Chunk` trains up to a few dozen runs together; `train` is the library's entry: it groups runs by
-shape, cuts the groups into chunks, trains them in this process and returns records in order.
-"""
+"""A chunk: up to a few dozen runs of one shape as one stacked program, bit for bit as if alone."""
 
 from __future__ import annotations
 
-import contextlib
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from harness.config.run import RunConfig
-from harness.data.dataset import Dataset, load_data
+from harness.data.dataset import Dataset
 from harness.engine.batches import Batches
+from harness.engine.device import device_of
 from harness.engine.diagnostics import StepDiagnostics, at_start
 from harness.engine.evaluation import Evaluator, shuffled_loss
 from harness.engine.initialization import initial_weights, log_unigram
@@ -26,45 +22,15 @@ from harness.engine.objectives import LossHeads
 from harness.engine.passes import Pass
 from harness.engine.summary import finish, start_summary
 from harness.engine.updates import Updater
-from harness.errors import ConfigError
 from harness.records.record import RunRecord
-
-if TYPE_CHECKING:
-    from harness.records.ledger import Ledger
 
 State = dict[str, Any]  # {"step", "tensors", "series", "meta"} of one run, as the ledger keeps it
 CHECK_STEPS = 16  # how often a chunk asks whether to stop or to save
 DIVERGED_NATS = 100.0  # train nll above this, and above ten times its start, counts as diverged
 
 
-class Tracking(Protocol):
-    """Whoever wants to hear of finished runs, such as tracking.Tracker."""
-
-    def finished(self, record: RunRecord) -> None:
-        """One run is finished."""
-
-
 class Interrupted(Exception):  # noqa: N818  no error: somebody asked for it
     """Training was asked to stop; every run's state stands in the last checkpoint handed out."""
-
-
-def device_of(run: RunConfig) -> str:
-    """Where this run's arithmetic happens: "cpu" or "cuda"."""
-    if run.engine.device != "auto":
-        return run.engine.device
-    return "cuda" if torch.cuda.is_available() else "cpu"
-
-
-@contextlib.contextmanager
-def one_thread() -> Iterator[None]:
-    """One intra-op thread: stacked runs scale by processes, and bits do not depend on threads."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        with torch.no_grad():
-            yield
-    finally:
-        torch.set_num_threads(before)
 
 
 class Chunk:
@@ -281,55 +247,3 @@ class Chunk:
             )
             for k in range(self.K)
         ]  # fmt: skip
-
-
-def train(
-    runs: Sequence[RunConfig], *, data: Dataset | None = None,
-    progress: Callable[[int, int], None] | None = None, ledger: Ledger | None = None,
-    tracking: Tracking | None = None,
-) -> list[RunRecord]:  # fmt: skip
-    """Train runs in this process and return their records in the order given.
-
-    Runs of one shape are trained together (see plan.chunks); equal runs are trained once. Nothing
-    is written unless a ledger or a tracker is given: with a ledger finished runs are read back
-    instead of trained again. `data` serves every run when given, otherwise each run's own settings
-    are loaded. progress(done, total) counts run-steps. ConfigError on unusable settings.
-    """
-    if isinstance(runs, RunConfig):
-        raise ConfigError("runs is one RunConfig; allowed: a list of them, as in train([run]).")
-    from harness.engine.cost import check_memory
-    from harness.engine.plan import chunks
-
-    runs = list(runs)
-    sets = [data if data is not None else load_data(run.data) for run in runs]
-    ids = [run.run_id(d.sha256, device_of(run)) for run, d in zip(runs, sets, strict=True)]
-    records: dict[str, RunRecord] = {}
-    if ledger is not None:
-        found = {i: ledger.read(i) for i in ledger.finished(ids)}
-        records = {i: record for i, record in found.items() if record is not None}
-    todo = {i: (run, d) for i, run, d in zip(ids, runs, sets, strict=True) if i not in records}
-    if todo:
-        check_memory(
-            [run for run, _ in todo.values()], {run.data: d for run, d in todo.values()},
-            device_of(runs[0]),
-        )  # fmt: skip
-    total, done = sum(run.train.steps for run, _ in todo.values()), 0
-    for places in chunks([run for run, _ in todo.values()], [d for _, d in todo.values()]):
-        names = [list(todo)[place] for place in places]
-        part = [todo[name][0] for name in names]
-
-        def report(step: int, part: Sequence[RunConfig] = part, before: int = done) -> None:
-            if progress is not None:
-                progress(before + step * len(part), total)
-
-        with one_thread():
-            finished = Chunk(part, todo[names[0]][1], on_step=report).run()
-        done += sum(run.train.steps for run in part)
-        report(0, (), done)
-        for name, record in zip(names, finished, strict=True):
-            records[name] = record
-            if ledger is not None:
-                ledger.write(record)
-            if tracking is not None:
-                tracking.finished(record)
-    return [records[i] for i in ids]
