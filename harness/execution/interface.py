@@ -19,8 +19,8 @@ from typing import Any, Protocol
 from harness.config.run import RunConfig
 from harness.config.settings import Cluster
 from harness.data.dataset import load_data
-from harness.engine.plan import chunks
 from harness.engine.device import device_of
+from harness.engine.plan import chunks
 from harness.errors import ConfigError, HarnessError, nearest, shown
 from harness.records.durable import LedgerError
 from harness.records.ledger import Ledger
