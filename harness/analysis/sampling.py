@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from harness.engine.calibration import LINKS, NOT_LOG_PROBABILITIES, scores, told
+from harness.engine.calibration import LINKS, scores, told
 from harness.errors import ConfigError, DataError, HarnessError
 from harness.numerics.randomness import stream
 
@@ -207,10 +207,10 @@ def lines(
             out.append(f"{mark:>2} {counts[name]:>{len(str(len(samples)))}} {meaning}{size}")
     if any(one.cut for one in samples):
         out.append("... marks a word that had come to no end and was cut.")
-    name = record.config.loss.name
-    if name in NOT_LOG_PROBABILITIES and not calibrated:
+    loss = record.config.loss
+    if not loss.spec.log_probabilities and not calibrated:
         out.append(
-            f"{name} puts out no log-probabilities: --calibrated draws as it suits this run."
+            f"{loss.name} puts out no log-probabilities: --calibrated draws as it suits this run."
         )
     return out
 

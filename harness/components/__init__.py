@@ -8,7 +8,7 @@ module. A package of your own adds one by an entry point; see docs/plugins.md.
 from harness.components.activations import ActivationSpec
 from harness.components.biases import BiasSpec
 from harness.components.inits import InitSpec
-from harness.components.losses import LossSpec
+from harness.components.losses import LOSSES, LossSpec
 from harness.components.metrics import MetricSpec
 from harness.components.optimizers import OptimizerSpec
 from harness.components.params import Param
@@ -17,6 +17,6 @@ from harness.components.schedules import ScheduleSpec
 from harness.components.sources import SourceSpec
 
 __all__ = [
-    "ActivationSpec", "BiasSpec", "InitSpec", "LossSpec", "MetricSpec", "OptimizerSpec", "Param",
-    "PenaltySpec", "ScheduleSpec", "SourceSpec",
+    "LOSSES", "ActivationSpec", "BiasSpec", "InitSpec", "LossSpec", "MetricSpec", "OptimizerSpec",
+    "Param", "PenaltySpec", "ScheduleSpec", "SourceSpec",
 ]  # fmt: skip

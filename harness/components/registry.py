@@ -83,6 +83,14 @@ class Registry(Collection[str], Generic[S]):
             found = self.built_in()[name] = loaded
         return found
 
+    def having(self, **facts: Any) -> list[str]:
+        """The names of the components with these values in their specs: having(kind="binary")."""
+        return [
+            name
+            for name in self
+            if all(getattr(self.get(name), fact) == value for fact, value in facts.items())
+        ]
+
     def bind(self, name: str, settings: Mapping[str, Any]) -> S:
         """The spec of this name with these values of its own settings (see spec.bound)."""
         if not settings:

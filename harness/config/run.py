@@ -15,10 +15,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from harness.components.activations import ACTIVATIONS
+from harness.components.losses import LOSSES, LossSpec
 from harness.components.names import (
     BIASES,
     BINARY_SOURCES,
-    LOSSES,
     OPTIMIZERS,
     OUTPUT_BIASES,
     REGULARIZERS,
@@ -114,7 +114,7 @@ class Init:
 class Loss:
     """What is minimised. Matching scales the gradient only; logged losses keep their units."""
 
-    name: str = knob("cross_entropy", one_of=LOSSES)
+    name: str = knob("cross_entropy", component=LOSSES)
     reduction: str = knob("mean", one_of=("mean", "sum"), help="over classes, where it applies")
     batch_reduction: str = knob("mean", one_of=("mean", "sum"), help="in the gradient only")
     match_gradients: bool = knob(True)
@@ -122,12 +122,17 @@ class Loss:
 
     def __post_init__(self) -> None:
         check("loss.", self)
-        if self.label_smoothing > 0 and not LOSSES[self.name].smoothing:
-            able = ", ".join(n for n, entry in LOSSES.items() if entry.smoothing)
+        if self.label_smoothing > 0 and not self.spec.smoothing:
+            able = ", ".join(LOSSES.having(smoothing=True))
             raise ConfigError(
                 f"loss.label_smoothing is {self.label_smoothing}, but {self.name} has no target "
                 f"distribution to smooth; allowed: 0 here, or one of the losses {able}."
             )
+
+    @property
+    def spec(self) -> LossSpec:
+        """All that is known of this loss."""
+        return LOSSES.get(self.name, "loss.name")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -243,9 +248,9 @@ class RunConfig:
     def __post_init__(self) -> None:
         check("", self)
         binary = self.data.name in BINARY_SOURCES
-        if binary != (LOSSES[self.loss.name].kind == "binary"):
+        if binary != (self.loss.spec.kind == "binary"):
             kind = "binary" if binary else "classes"
-            able = ", ".join(n for n, entry in LOSSES.items() if entry.kind == kind)
+            able = ", ".join(LOSSES.having(kind=kind))
             raise ConfigError(
                 f"loss.name is '{self.loss.name}', which does not fit data={self.data.name}; "
                 f"allowed there: {able}."

@@ -5,7 +5,7 @@ softmax(z) is no verdict on it. Here each run is first given its best reading: a
 temperature T, p = softmax(g(z) / T), fitted on the first half of the validation words; the NLL is
 then that of the other half, on which nothing was fitted. Needs numpy alone.
 
-Links, their codes (metric calibration/link) and the losses they are tried for:
+Links and their codes (metric calibration/link); each loss says which are tried for it:
     0 softmax   g = z               every loss
     1 clip      g = log max(z, eps) squared error: at T = 1 it is clip(z, eps) / sum
     2 sigmoid   g = log sigmoid(z)  one-vs-rest: at T = 1 it is the normalised sigmoid
@@ -26,19 +26,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
+    from harness.components.losses import LossSpec
     from harness.data.dataset import Dataset
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
 LINKS = ("softmax", "clip", "sigmoid")
-LINKS_FOR = {"mse": ("softmax", "clip"), "squared_error": ("softmax", "clip"),
-             "bce": ("softmax", "sigmoid")}  # fmt: skip
 EPS = 0.005  # least estimate of a probability; from .003 to .01 raw squared error on names gives
 # the same NLL to .01 nats, at .001 and .03 it is .02 and .05 worse
 T_LOW, T_HIGH = 1e-3, 1e3  # a fit at such a bound means that the outputs say nothing
 TOLERANCE = 1e-7  # of log T
-NOT_LOG_PROBABILITIES = ("mse", "bce", "hinge", "crammer_singer")  # judged after calibration
 
 
 @dataclass(frozen=True)
@@ -154,7 +152,9 @@ def halves(data: Dataset) -> tuple[Pairs, Pairs] | None:
     return parts[0], parts[1]
 
 
-def calibrated(loss: str, data: Dataset, logits: Any, pairs: Mapping[str, Any]) -> dict[str, float]:
+def calibrated(
+    loss: LossSpec, data: Dataset, logits: Any, pairs: Mapping[str, Any]
+) -> dict[str, float]:
     """The metrics of one run's final outputs; {} where they are not finite or there are no halves.
 
     logits: (C, V) tensor over the merged contexts of an EvaluationSet; pairs: its splits.
@@ -168,12 +168,12 @@ def calibrated(loss: str, data: Dataset, logits: Any, pairs: Mapping[str, Any]) 
         return {}
     val, train = pairs["val"], pairs["train"]
     if data.kind == "binary":
-        z_CV = _two_columns(z_CV[:, 0], loss)
+        z_CV = (loss.columns or _two_columns)(z_CV[:, 0])
     row_C = np.zeros(len(data.val.contexts_CT), dtype=np.int64)  # own context -> merged row
     own_P = data.val.context_N if data.kind == "binary" else data.val.pair_context_P
     row_C[own_P] = val.row_P.cpu().numpy()
     first, second = (Pairs(row_C[p.row_P], p.target_P, p.count_P) for p in parts)
-    best = fit(z_CV, first, LINKS_FOR.get(loss, ("softmax",)))
+    best = fit(z_CV, first, loss.links)
     target_P = train.target_P.cpu().numpy()
     if data.kind == "binary":
         target_P = (target_P + 1) // 2
@@ -188,10 +188,8 @@ def calibrated(loss: str, data: Dataset, logits: Any, pairs: Mapping[str, Any]) 
     }
 
 
-def _two_columns(z_C: Floats, loss: str) -> Floats:
+def _two_columns(z_C: Floats) -> Floats:
     """One binary output as two classes (-1, +1), so that the links read it as they read others."""
-    if loss == "squared_error":  # z estimates y, so that (1 + z) / 2 estimates P(y = 1)
-        return np.stack([(1 - z_C) / 2, (1 + z_C) / 2], 1)
     return np.stack([-z_C / 2, z_C / 2], 1)
 
 

@@ -130,7 +130,7 @@ def class_metrics(
     """
     finite = bool(z_CV.isfinite().all())
     logp_CV = torch.log_softmax(z_CV, -1)
-    own_is_nll = run.loss.name in ("cross_entropy", "nll") and run.loss.label_smoothing == 0
+    own_is_nll = run.loss.spec.likelihood and run.loss.label_smoothing == 0
     out: dict[str, float] = {}
     for name, s in splits.items():
         flat_P = s.row_P * z_CV.shape[1] + s.target_P

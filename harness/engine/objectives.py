@@ -11,7 +11,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from harness.components.names import LOSSES, resolve
 from harness.config.run import Loss, RunConfig
 from harness.engine.passes import Pass
 
@@ -23,9 +22,8 @@ def loss_values(loss: Loss, logits_BV: Tensor, target_B: Tensor) -> Tensor:
         smoothing_K = torch.tensor(
             [loss.label_smoothing], dtype=logits_BV.dtype, device=logits_BV.device
         )
-    value = resolve(LOSSES[loss.name].value)
-    out: Tensor = value(logits_BV[None], target_B[None], smoothing_K, loss.reduction == "sum")[0]
-    return out
+    summed = loss.reduction == "sum"
+    return loss.spec.value(logits_BV[None], target_B[None], smoothing_K, summed)[0]
 
 
 class LossHeads:
@@ -71,10 +69,9 @@ def _head(
     loss: Loss, runs: slice, z_KBV: Tensor, d_KBV: Tensor, smoothing_K: Tensor | None
 ) -> Callable[[Tensor], None]:
     """A call that writes the gradients of some neighbouring runs; what can be bound, is."""
-    entry, summed = LOSSES[loss.name], loss.reduction == "sum"
-    z, d, value = z_KBV[runs], d_KBV[runs], resolve(entry.value)
-    if entry.gradient is not None:
-        gradient = resolve(entry.gradient)
+    spec, summed = loss.spec, loss.reduction == "sum"
+    z, d, value, gradient = z_KBV[runs], d_KBV[runs], spec.value, spec.gradient
+    if gradient is not None:
 
         def by_formula(target_KB: Tensor) -> None:
             gradient(z, target_KB[runs], smoothing_K, summed, out=d)
@@ -84,9 +81,8 @@ def _head(
     def by_autograd(target_KB: Tensor) -> None:
         with torch.enable_grad():
             leaf = z.detach().clone().requires_grad_()
-            value(leaf, target_KB[runs], smoothing_K, summed).sum().backward()
-        assert leaf.grad is not None
-        d.copy_(leaf.grad)
+            total = value(leaf, target_KB[runs], smoothing_K, summed).sum()
+        d.copy_(torch.autograd.grad(total, leaf)[0])
 
     return by_autograd
 
@@ -98,6 +94,6 @@ def head_key(run: RunConfig) -> tuple[str, str, bool]:
 
 def gradient_scale(loss: Loss, V: int, batch_size: int) -> float:
     """Factor on the summed per-example gradients: matching, and 1/B unless the batch is summed."""
-    entry, summed = LOSSES[loss.name], loss.reduction == "sum"
-    matched = entry.multiplier(V, summed) if loss.match_gradients else 1.0
+    multiplier = loss.spec.multiplier
+    matched = multiplier(V, loss.reduction == "sum") if loss.match_gradients else 1.0
     return matched / (1 if loss.batch_reduction == "sum" else batch_size)

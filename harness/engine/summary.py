@@ -13,7 +13,7 @@ from torch import Tensor
 from harness.config.run import NUMERICS, RunConfig
 from harness.data.baselines import floors
 from harness.data.dataset import Dataset
-from harness.engine.calibration import NOT_LOG_PROBABILITIES, calibrated, told
+from harness.engine.calibration import calibrated, told
 from harness.engine.evaluation import SplitPairs
 from harness.engine.objectives import loss_values
 from harness.records.record import RunRecord, environment
@@ -113,7 +113,7 @@ def finish(
     """
     summary = {**start, **last}
     lows = _floors(data)
-    fair = {} if diverged_step is not None else calibrated(run.loss.name, data, logits, pairs)
+    fair = {} if diverged_step is not None else calibrated(run.loss.spec, data, logits, pairs)
     summary |= lows | fair | end_summary(data, last, pairs["train"].n)
     curves = {n: (np.asarray(s, np.int64), np.asarray(v)) for n, (s, v) in series.items()}
     label, judged = judge(
@@ -122,7 +122,7 @@ def finish(
         context_floor=lows.get("floor/context"),
         diverged_step=diverged_step,
         calibrated_train=(
-            fair.get("nll_calibrated/train") if run.loss.name in NOT_LOG_PROBABILITIES else None
+            None if run.loss.spec.log_probabilities else fair.get("nll_calibrated/train")
         ),
     )
     summary |= judged

@@ -11,9 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from harness.components.names import expectation
 from harness.numerics.logit_law import LogitLaw
-from harness.numerics.quadrature import Array
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -123,70 +121,26 @@ def verdict(measured: float, expectation: InitialLoss) -> tuple[float | None, st
 
 
 def smart_start(loss: Loss, facts: Facts) -> SmartStart | None:
-    """The best constant logits for a loss on these target shares; None for a loss not known here.
+    """The best constant logits for a loss on these target shares, and what settings reach of them.
 
-    Cross-entropy: ln p, at the entropy of p. Brier: ln p. Mse: p itself. Bce: logit p. Hinge:
-    whole-number steps (see `hinge_levels`). Label smoothing mixes 1/V into p.
+    None for a loss that does not know its best constant, or what it expects.
     """
-    p, V = np.asarray(facts.targets), facts.V
-    a = loss.label_smoothing
-    size = 1.0 if loss.reduction == "sum" else 1.0 / V
+    spec, summed, a = loss.spec, loss.reduction == "sum", loss.label_smoothing
+    if spec.best_constant is None or spec.expected is None:
+        return None
+    p = np.asarray(facts.targets)
+    best = spec.best_constant(p, smoothing=a, summed=summed)
+    choices = {"zero": (0.0,) * facts.V}
     if facts.kind == "classes":
-        t = (1 - a) * p + a / V
-        if loss.name in ("cross_entropy", "nll"):
-            best, bias = _entropy(t), "ln p"
-        elif loss.name in ("mse", "brier"):
-            keep = (1 - a) ** 2
-            best = (keep + (1 - keep) / V - float(t @ t)) * size
-            bias = "p" if loss.name == "mse" else "ln p"
-        elif loss.name == "bce":
-            best, bias = (_entropy(t) + _entropy(1 - t)) * size, "ln p - ln(1 - p)"
-        elif loss.name == "hinge":
-            best, bias = hinge_levels(p) * size, "a whole number that rises with p"
-        elif loss.name == "crammer_singer":
-            top = 2 * (1 - float(p.max()))
-            best, bias = (top, "1 on the commonest symbol, else 0") if top < 1 else (1.0, "0")
-        else:
-            return None
-        choices = {"zero": (0.0,) * V, "log_unigram": facts.log_unigram}
-    else:
-        rare = float(p.min())
-        if loss.name == "squared_error":
-            best, bias = 1 - float(p[1] - p[0]) ** 2, "mean label"
-        elif loss.name == "binary_cross_entropy":
-            best, bias = _entropy(p), "ln p(+1) - ln p(-1)"
-        elif loss.name == "max_margin":
-            best, bias = 2 * rare, "the commoner label"
-        else:
-            return None
-        choices = {"zero": (0.0,)}
-    expected = expectation(loss.name)
+        choices["log_unigram"] = facts.log_unigram
     reached = {
-        name: float(expected(LogitLaw(0.0, mean), p, smoothing=a, summed=loss.reduction == "sum"))
+        name: float(spec.expected(LogitLaw(0.0, mean), p, smoothing=a, summed=summed))
         for name, mean in choices.items()
     }
     name = min(reached, key=reached.__getitem__)
     return SmartStart(
-        best, bias, reached[name], ("init.output_scale=0", f"init.output_bias={name}")
+        best.loss, best.bias, reached[name], ("init.output_scale=0", f"init.output_bias={name}")
     )
-
-
-def hinge_levels(p: Array) -> float:
-    """Lowest E sum_j max(0, 1 + b_j - b_y) over constant logits b, targets drawn with shares p.
-
-    The minimum lies at whole numbers that rise with p. With n_l symbols at level l or above and
-    U(n) the share of the n commonest, the cost is sum_l n_l (1 - U(n_(l+1))) - 1: a shortest path.
-    """
-    share = np.concatenate([[0.0], np.cumsum(np.sort(p)[::-1])])
-    best = np.zeros(len(share))
-    for n in range(1, len(share)):
-        best[n] = float((n * (1 - share[:n]) + best[:n]).min())
-    return float(best[-1] - 1)
-
-
-def _entropy(p: Array) -> float:
-    kept = p[p > 0]
-    return -float(kept @ np.log(kept))
 
 
 def advise(

@@ -10,6 +10,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from harness.components.losses import LOSSES
 from harness.config.run import RunConfig, varying
 from harness.data.baselines import floors
 from harness.data.dataset import Dataset, load_data
@@ -114,7 +115,7 @@ def _line(name: str, value: float | None, unit: str, sd: float | None = None) ->
 
 
 def _unit(loss: str) -> str:
-    return "nats per character" if loss in ("cross_entropy", "nll") else "in the loss's own units"
+    return LOSSES.get(loss).unit or "in the loss's own units"
 
 
 def _wrapped(text: str) -> list[str]:

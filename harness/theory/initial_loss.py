@@ -1,8 +1,8 @@
 """What the loss of a config must be before the first step, and how far one draw may be from it.
 
 `expected_initial_loss` joins three parts: the law of the logits (propagation), the expected loss
-under it (loss_means, re-exported here) and its spread over draws (loss_spread). Nothing is
-sampled. Results are shared between configs that differ only where the start does not.
+under it and its spread over draws, both of which the loss itself knows. Nothing is sampled. Results
+are shared between configs that differ only where the start does not.
 """
 
 from __future__ import annotations
@@ -15,20 +15,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from harness.components.activations import ACTIVATIONS
-from harness.components.losses.means import (
-    expected_bce,
-    expected_binary_cross_entropy,
-    expected_brier,
-    expected_crammer_singer,
-    expected_cross_entropy,
-    expected_hinge,
-    expected_max_margin,
-    expected_mse,
-    expected_squared_error,
-)  # fmt: skip
-from harness.components.losses.spreads import SPREADS, Meeting
-from harness.components.names import LOSSES, expectation
 from harness.numerics.logit_law import LogitLaw
+from harness.numerics.logit_pairs import Meeting
 from harness.numerics.quadrature import Array, correlate, hermite_table, normal_nodes, scale_nodes
 from harness.theory.advice import (
     InitialLoss,
@@ -46,21 +34,9 @@ if TYPE_CHECKING:
     from harness.config.run import Init, Loss, Model, RunConfig
     from harness.data.dataset import Dataset
 
-__all__ = [
-    "InitialLoss", "LogitLaw", "SmartStart", "expected_bce", "expected_binary_cross_entropy",
-    "expected_brier", "expected_crammer_singer", "expected_cross_entropy", "expected_hinge",
-    "expected_initial_loss", "expected_max_margin", "expected_mse", "expected_squared_error",
-    "verdict",
-]  # fmt: skip
+__all__ = ["InitialLoss", "LogitLaw", "SmartStart", "expected_initial_loss", "verdict"]
 
 LARGE = 200  # classes up to which differing means are kept apart in the spread
-# against 1,500 draws of the bias alone, bias_scale .3 to 5
-UNIFORM_BIAS = {
-    "brier": "up to 3.5 times too wide",
-    "crammer_singer": "up to 1.8 times too wide",
-    "cross_entropy": "up to a third too narrow",
-    "nll": "up to a third too narrow",
-}
 NARROW = 0.01  # a share of the expected loss that finite width must move before it is a caveat
 
 
@@ -78,7 +54,7 @@ def expected_initial_loss(run: RunConfig, data: Dataset) -> InitialLoss:
 @lru_cache(maxsize=4096)
 def _initial_loss(model: Model, init: Init, loss: Loss, known: Facts) -> InitialLoss:
     signal = _signal(model, init, known, False)
-    if LOSSES[loss.name].expected is None:
+    if loss.spec.expected is None:
         return _untold(signal, init, loss, known)
     expected, sd = _mean(signal, init, loss, known), None
     if expected is not None:
@@ -144,10 +120,9 @@ def _law(signal: Signal, init: Init, known: Facts) -> LogitLaw:
 
 
 def _evaluate(law: LogitLaw, loss: Loss, known: Facts) -> float:
-    expected = expectation(loss.name)
-    return float(
-        expected(law, known.targets, smoothing=loss.label_smoothing, summed=loss.reduction == "sum")
-    )
+    expected, summed = loss.spec.expected, loss.reduction == "sum"
+    assert expected is not None
+    return float(expected(law, known.targets, smoothing=loss.label_smoothing, summed=summed))
 
 
 def _over_scale(law: LogitLaw, relative: float, loss: Loss, known: Facts) -> tuple[float, float]:
@@ -168,7 +143,7 @@ def _over_scale(law: LogitLaw, relative: float, loss: Loss, known: Facts) -> tup
 
 
 def _mean(signal: Signal, init: Init, loss: Loss, known: Facts) -> float | None:
-    if signal.overflow or LOSSES[loss.name].expected is None:
+    if signal.overflow or loss.spec.expected is None:
         return None
     law = _law(signal, init, known)
     if known.kind == "binary":
@@ -182,7 +157,7 @@ def _spread(signal: Signal, init: Init, loss: Loss, known: Facts) -> float | Non
     law = _law(signal, init, known)
     if known.kind == "binary":
         return _binary_spread(signal, law, loss, known)
-    spread = SPREADS.get(loss.name)
+    spread = loss.spec.spread
     if spread is None:
         return None
     shared = law.noise**2 - law.std**2  # a uniform bias: the same for every example
@@ -196,7 +171,7 @@ def _spread(signal: Signal, init: Init, loss: Loss, known: Facts) -> float | Non
     targets = Meeting(joint, signal.pairs.level)
     kept = law if known.V <= LARGE else LogitLaw.iid(law.noise, known.V)
     within = float(signal.pairs.weight @ spread(kept, rho, targets, loss.label_smoothing))
-    if LOSSES[loss.name].per_class and loss.reduction == "mean":
+    if loss.spec.per_class and loss.reduction == "mean":
         within /= known.V**2
     between = _over_scale(law, float(signal.pairs.weight @ signal.common), loss, known)[1]
     return math.sqrt(max(within + between, 0.0))
@@ -208,7 +183,8 @@ def _by_point(signal: Signal, law: LogitLaw, loss: Loss, known: Facts) -> tuple[
     g, w = scale_nodes(np.maximum(signal.own, 0.0), 9)
     at = s[:, None] * np.sqrt(g)
     grid = np.linspace(0.0, max(float(at.max()), 1e-12) ** 0.5 * 1.1, 120) ** 2
-    expected = expectation(loss.name)
+    expected = loss.spec.expected
+    assert expected is not None
     labels = np.array(known.labels)
     cost, slope = np.zeros(len(s)), np.zeros(len(s))
     for y, target in ((-1, (1.0, 0.0)), (1, (0.0, 1.0))):
@@ -222,19 +198,14 @@ def _by_point(signal: Signal, law: LogitLaw, loss: Loss, known: Facts) -> tuple[
 
 
 def _binary_spread(signal: Signal, law: LogitLaw, loss: Loss, known: Facts) -> float | None:
-    # loss at label y is cost(y z)
-    kinds = {
-        "squared_error": lambda t: (1 - t) ** 2,
-        "binary_cross_entropy": lambda t: np.logaddexp(0.0, -t),
-        "max_margin": lambda t: np.maximum(0.0, 1 - t),
-    }
-    if loss.name not in kinds:
+    of_margin = loss.spec.of_margin
+    if of_margin is None:
         return None
     x, _ = normal_nodes()
     shared = law.half_width**2 / 3
     q = signal.variance + shared
     y = np.array(known.labels)[:, None]
-    values = kinds[loss.name](y * (law.mean[0] + np.sqrt(q)[:, None] * x))
+    values = of_margin(y * (law.mean[0] + np.sqrt(q)[:, None] * x))
     c = values @ hermite_table()
     c[:, 0] = 0.0
     left, right = signal.pairs.left, signal.pairs.right
@@ -270,10 +241,10 @@ def _caveats(
             "and skewed"
         )
     shared = (init.bias_scale if init.output_bias == "uniform" else 0.0) ** 2 / 3
-    if loss.name in UNIFORM_BIAS and shared > 0.3 * (shared + float(signal.variance.mean())):
+    if loss.spec.uniform_bias and shared > 0.3 * (shared + float(signal.variance.mean())):
         out.append(
             "a uniform output bias: the spread over draws is computed as if the bias were normal; "
-            f"with the weights at 0 it came out {UNIFORM_BIAS[loss.name]}, so read z with care"
+            f"with the weights at 0 it came out {loss.spec.uniform_bias}, so read z with care"
         )
     small = min(layer for layer in (known.block * model.n_embd, *model.hidden))
     if init.scheme == "uniform" and small < 10:

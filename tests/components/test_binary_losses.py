@@ -9,18 +9,18 @@ import torch
 from torch.nn import functional as F  # noqa: N812
 from torch.testing import assert_close
 
-from harness.components.names import LOSSES, resolve
+from harness.components.losses import LOSSES
 
-NAMES = [name for name, entry in LOSSES.items() if entry.kind == "binary"]
+NAMES = LOSSES.having(kind="binary")
 
 
 def value(name, z, y):
-    return resolve(LOSSES[name].value)(z, y, None, False)
+    return LOSSES.get(name).value(z, y, None, False)
 
 
 def gradient(name, z, y, out=None):
     out = torch.full_like(z, math.nan) if out is None else out
-    assert resolve(str(LOSSES[name].gradient))(z, y, None, False, out=out) is out
+    assert LOSSES.get(name).gradient(z, y, None, False, out=out) is out
     return out
 
 
@@ -65,7 +65,7 @@ def test_zero_logit(name, want):
     """No opinion: the value by hand; the gradient, matched, is squared error's -2y for all."""
     z, y = torch.zeros(1, 2, 1, dtype=torch.float64), torch.tensor([[-1, 1]])
     assert_close(value(name, z, y), torch.full((1, 2), want, dtype=torch.float64))
-    matched = gradient(name, z, y) * LOSSES[name].multiplier(1, False)
+    matched = gradient(name, z, y) * LOSSES.get(name).multiplier(1, False)
     assert_close(matched[..., 0], -2.0 * y.to(torch.float64))
 
 

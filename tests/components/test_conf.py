@@ -3,7 +3,8 @@
 import pytest
 import yaml
 
-from harness.components.names import LOSSES, OPTIMIZERS, REGULARIZERS, SCHEMES, SOURCES
+from harness.components.losses import LOSSES
+from harness.components.names import OPTIMIZERS, REGULARIZERS, SCHEMES, SOURCES
 from harness.config.run import RunConfig, run_config
 from harness.config.settings import Ledger, Tracking
 from harness.paths import conf_dir

@@ -11,26 +11,26 @@ from hypothesis import strategies as st
 from torch.nn import functional as F  # noqa: N812
 from torch.testing import assert_close
 
-from harness.components.names import LOSSES, resolve
+from harness.components.losses import LOSSES
 
-CLASS_LOSSES = [name for name, entry in LOSSES.items() if entry.kind == "classes"]
+CLASS_LOSSES = LOSSES.having(kind="classes")
 SHIFT_INVARIANT = ["cross_entropy", "nll", "brier", "hinge", "crammer_singer"]
 CASES = [
     (name, summed, smooth)
     for name in CLASS_LOSSES
-    for summed in ((False, True) if LOSSES[name].per_class else (False,))
-    for smooth in ((False, True) if LOSSES[name].smoothing else (False,))
+    for summed in ((False, True) if LOSSES.get(name).per_class else (False,))
+    for smooth in ((False, True) if LOSSES.get(name).smoothing else (False,))
 ]
 cases = pytest.mark.parametrize(("name", "summed", "smooth"), CASES)
 
 
 def value(name, z, y, a=None, summed=False):
-    return resolve(LOSSES[name].value)(z, y, a, summed)
+    return LOSSES.get(name).value(z, y, a, summed)
 
 
 def gradient(name, z, y, a=None, summed=False, out=None):
     out = torch.full_like(z, math.nan) if out is None else out
-    got = resolve(str(LOSSES[name].gradient))(z, y, a, summed, out=out)
+    got = LOSSES.get(name).gradient(z, y, a, summed, out=out)
     assert got is out
     return out
 
@@ -148,7 +148,7 @@ def test_rows_do_not_know_their_place(name, summed, smooth, dtype, padded):
         assert torch.equal(row_gradient, whole_gradient[:3, b : b + 1])
 
 
-@pytest.mark.parametrize("name", [n for n in CLASS_LOSSES if LOSSES[n].smoothing])
+@pytest.mark.parametrize("name", [n for n in CLASS_LOSSES if LOSSES.get(n).smoothing])
 def test_no_smoothing_is_smoothing_of_zero(name):
     """None and a = 0 give the same bits, so a run may be stacked with smoothed ones."""
     z, y, _ = batch(dtype=torch.float32)
@@ -216,7 +216,7 @@ def test_matched_gradients_are_equal_at_equal_logits(name, summed, V):
     """
     y = torch.arange(V).repeat(2, 1)
     zeros = torch.zeros(2, V, V, dtype=torch.float64)
-    got = gradient(name, zeros, y, None, summed) * LOSSES[name].multiplier(V, summed)
+    got = gradient(name, zeros, y, None, summed) * LOSSES.get(name).multiplier(V, summed)
     want = 1 / V - F.one_hot(y, V).to(torch.float64)
     assert_close(got - got.mean(-1, keepdim=True), want, rtol=0, atol=1e-15)
 
@@ -260,7 +260,7 @@ def test_nll_and_cross_entropy_agree():
     for smoothing in (None, a):
         one, two = value("nll", z, y, smoothing), value("cross_entropy", z, y, smoothing)
         assert_close(one, two, rtol=2e-6, atol=1e-6)
-    assert LOSSES["nll"].gradient == LOSSES["cross_entropy"].gradient
+    assert LOSSES.get("nll").gradient == LOSSES.get("cross_entropy").gradient
 
 
 @pytest.mark.parametrize(
@@ -374,6 +374,6 @@ def test_bounds(row, own):
     for name in CLASS_LOSSES:
         mean = value(name, z, y)
         assert mean.item() >= 0
-        if LOSSES[name].per_class:
+        if LOSSES.get(name).per_class:
             assert_close(value(name, z, y, None, True), mean * V)
     assert value("brier", z, y, None, True).item() <= 2 + 1e-15

@@ -10,10 +10,10 @@ import torch
 from scipy.optimize import minimize_scalar
 
 from harness import Data, Init, Loss, Optim, RunConfig, Train, load_data, train
+from harness.components.losses import LOSSES
 from harness.engine.calibration import (
     EPS,
     LINKS,
-    LINKS_FOR,
     Pairs,
     calibrated,
     fit,
@@ -75,11 +75,11 @@ def test_links_at_temperature_one_are_what_they_are_called():
 
 def test_estimates_of_probabilities_choose_clip_and_one_vs_rest_scores_choose_sigmoid():
     p = softmax(2 * RNG.normal(size=(30, V)))
-    assert fit(p, exact_pairs(p), LINKS_FOR["mse"]).link == "clip"
+    assert fit(p, exact_pairs(p), LOSSES.get("mse").links).link == "clip"
     odds = np.log(p / (1 - p))  # what one-vs-rest converges to
-    got = fit(odds, exact_pairs(p), LINKS_FOR["bce"])
+    got = fit(odds, exact_pairs(p), LOSSES.get("bce").links)
     assert got.link == "sigmoid" and got.temperature == pytest.approx(1, abs=1e-6)
-    assert fit(np.log(p), exact_pairs(p), LINKS_FOR["bce"]).link == "softmax"
+    assert fit(np.log(p), exact_pairs(p), LOSSES.get("bce").links).link == "softmax"
 
 
 def test_equal_outputs_are_left_alone():
@@ -171,4 +171,4 @@ def test_a_diverged_run_and_a_tiny_split_have_no_such_metric():
     assert not [name for name in record.summary if "calibra" in name]
     data = load_data(Data(fraction=0.02))
     broken = torch.full((3, data.V), torch.nan)
-    assert calibrated("mse", data, broken, {"val": None, "train": None}) == {}
+    assert calibrated(LOSSES.get("mse"), data, broken, {"val": None, "train": None}) == {}

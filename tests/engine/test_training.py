@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from harness.components.names import LOSSES
+from harness.components.losses import LOSSES
 from harness.config.run import Data, Engine, Init, Loss, Model, Optim, Reg, RunConfig, Train
 from harness.data.dataset import load_data
 from harness.engine.batches import BLOCK, Batches
@@ -21,7 +21,7 @@ from harness.numerics.randomness import stream
 from tests.support.reference import reference_gradients, reference_train
 
 SMALL = Data(name="census", fraction=0.05)
-CLASS_LOSSES = [name for name, entry in LOSSES.items() if entry.kind == "classes"]
+CLASS_LOSSES = LOSSES.having(kind="classes")
 
 
 def tiny(**groups) -> RunConfig:

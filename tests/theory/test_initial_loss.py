@@ -16,25 +16,17 @@ import pytest
 from scipy.optimize import linprog
 from scipy.special import log_softmax, logsumexp
 
-from harness.components.losses.spreads import SPREADS, Meeting
+from harness.components.losses import LOSSES
+from harness.components.losses.hinge import lowest_levels
 from harness.config.run import Data, Init, Loss, Model, RunConfig
 from harness.data.dataset import load_data
 from harness.engine.initialization import log_unigram
 from harness.numerics.logit_law import log_sum_exp, probabilities, products
-from harness.theory.advice import hinge_levels
+from harness.numerics.logit_pairs import Meeting
 from harness.theory.estimate import describe
 from harness.theory.initial_loss import (
     LogitLaw,
-    expected_bce,
-    expected_binary_cross_entropy,
-    expected_brier,
-    expected_crammer_singer,
-    expected_cross_entropy,
-    expected_hinge,
     expected_initial_loss,
-    expected_max_margin,
-    expected_mse,
-    expected_squared_error,
     verdict,
 )
 from harness.theory.overlap import facts
@@ -53,6 +45,17 @@ TABLE = [
     (10, 20.160, 1.72800, 4.05431, 5.92799, 20.949),
     (15, 30.089, 1.79325, 6.02766, 8.63994, 30.939),
 ]
+(
+    expected_cross_entropy, expected_mse, expected_brier, expected_bce, expected_hinge,
+    expected_crammer_singer, expected_squared_error, expected_binary_cross_entropy,
+    expected_max_margin,
+) = (
+    LOSSES.get(name).expected
+    for name in (
+        "cross_entropy", "mse", "brier", "bce", "hinge", "crammer_singer", "squared_error",
+        "binary_cross_entropy", "max_margin",
+    )
+)  # fmt: skip
 CLASS_LOSSES = [
     expected_cross_entropy, expected_mse, expected_brier, expected_bce, expected_hinge,
     expected_crammer_singer,
@@ -187,7 +190,7 @@ def test_softmax_moments_agree_with_each_other():
 
 
 @pytest.mark.parametrize("s", [0.1, 1.0, 5.0])
-@pytest.mark.parametrize("name", sorted(SPREADS))
+@pytest.mark.parametrize("name", LOSSES.having(kind="classes"))
 def test_covariance_between_two_examples(name, s):
     """40,000 pairs of correlated logits, equal and different targets: to 6 % and 5 standard errors.
 
@@ -215,7 +218,7 @@ def test_covariance_between_two_examples(name, s):
         )[index]
 
     joint = np.stack([np.eye(V) / V, (1 - np.eye(V)) / (V * (V - 1))])
-    theory = SPREADS[name](
+    theory = LOSSES.get(name).spread(
         LogitLaw.iid(s, V), np.array([rho, rho]), Meeting(joint, np.array([0, 1])), 0.0
     )
     largest = abs(theory[0])
@@ -301,7 +304,7 @@ def test_best_constant_starts(names):
         assert start.loss <= start.reached * (1 + 1e-12)
 
 
-def test_hinge_levels_are_optimal():
+def test_lowest_levels_are_optimal():
     """The shortest path against a linear program over all biases, 6 symbols, to 1e-9."""
     p = np.random.default_rng(4).dirichlet(np.ones(6) * 0.5)
     n = len(p)
@@ -312,7 +315,7 @@ def test_hinge_levels_are_optimal():
         rows[r, j], rows[r, y], rows[r, n + r] = 1, -1, -1
     bounds = [(None, None)] * n + [(0, None)] * len(pairs)
     best = linprog(cost, A_ub=rows, b_ub=-np.ones(len(pairs)), bounds=bounds).fun
-    assert hinge_levels(p) == pytest.approx(best, abs=1e-9)
+    assert lowest_levels(p) == pytest.approx(best, abs=1e-9)
 
 
 def test_the_famous_start_is_flagged_and_the_fix_praised(names):

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
+from harness.components.registry import Registry
 from harness.components.spec import Spec
 
 if TYPE_CHECKING:
@@ -42,7 +43,8 @@ class LossSpec(Spec):
     follow a numerics.logit_law.LogitLaw and targets are drawn with the shares `target` (V,), None
     for equal ones; binary: (share of -1, share of +1). None: no initial loss is expected, no z.
     spread: (law, rho_M, targets, smoothing) -> (M,) covariance of two examples' values, classes
-    summed, when their logits correlate by rho (see numerics.logit_pairs). None: no sd, no z.
+    summed, when their logits correlate by rho; `targets` is a numerics.logit_pairs.Meeting. None:
+    no sd, no z.
     of_margin: binary alone, instead of `spread`: the value as a numpy function of y z.
     best_constant: (shares (V,), *, smoothing, summed) -> Constant; None: no smart start is given.
     uniform_bias: how far `spread` is off under a uniform output bias, in words; "": it is not.
@@ -73,3 +75,6 @@ class LossSpec(Spec):
     unit: str = ""
     label: str = ""
     kernel: int | None = None
+
+
+LOSSES: Registry[LossSpec] = Registry("loss", LossSpec, __name__)

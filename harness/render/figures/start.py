@@ -13,7 +13,8 @@ import numpy as np
 from matplotlib.figure import Figure as Canvas
 
 from harness.analysis.effects import Key, Swept, config_of, explained
-from harness.components.names import BINARY_SOURCES, LOSSES
+from harness.components.losses import LOSSES
+from harness.components.names import BINARY_SOURCES
 from harness.config.labels import text
 from harness.config.run import Reg, RunConfig, field_rules
 from harness.errors import ConfigError, HarnessError
@@ -29,14 +30,13 @@ if TYPE_CHECKING:
 
 SCALE = "init.weight_scale"
 SCALES = tuple(float(f"{x:.4g}") for x in np.geomspace(0.01, 30, 25))
-UNITS = {
-    "cross_entropy": "nats/char", "nll": "nats/char", "mse": "squared error",
-    "brier": "squared error", "bce": "nats/class", "hinge": "margin units",
-    "crammer_singer": "margin units", "squared_error": "squared error",
-    "binary_cross_entropy": "nats/example", "max_margin": "margin units",
-}  # fmt: skip
 THEORY_LINES = 12  # drawn as smooth curves up to here; beyond, straight between the swept scales
 DASHES = (0, (4, 3))
+
+
+def unit_of(loss: str) -> str:
+    """The unit of a loss as an axis prints it."""
+    return (LOSSES.get(loss).unit if loss in LOSSES else "") or "own units"
 
 
 def initial_loss_figure(swept: Swept) -> style.Figure | None:
@@ -144,7 +144,7 @@ def _panel(
         elif scale is None and other and len(part):
             drawn.ends.append((float(np.median(y)), label, tone))
     _equal_logits(axes, runs, drawn)
-    unit = UNITS.get(loss, "own units")
+    unit = unit_of(loss)
     low, high = min(drawn.seen) / 1.15, max(drawn.seen) * 1.15
     style.log_axis(axes, "y", low, high)
     over = f" over {scale.name} from {scale.labels[0]} to {scale.labels[-1]}" if scale else ""
@@ -238,8 +238,8 @@ def plot_initial_loss(
         names = list(dict.fromkeys(dots["loss.name"]))
     kind = "binary" if run.data.name in BINARY_SOURCES else "classes"
     for name in names:
-        if name not in LOSSES or LOSSES[name].kind != kind:
-            able = ", ".join(n for n, entry in LOSSES.items() if entry.kind == kind)
+        if LOSSES.get(name).kind != kind:
+            able = ", ".join(LOSSES.having(kind=kind))
             raise ConfigError(f"loss {name!r} does not fit data={run.data.name}; allowed: {able}.")
     data = load_data(run.data)
     columns = min(3, len(names))
@@ -286,5 +286,5 @@ def _draw_one(axes: Axes, xs: Any, ys: Any, uniform: float, name: str, dots: Any
     style.log_axis(axes, "y", min(seen) / 1.15, max(seen) * 1.15)
     axes.set_title(name, loc="left", fontsize=9, fontweight="bold")
     axes.set_xlabel(f"{SCALE} (multiple of the scheme's std)")
-    axes.set_ylabel(f"initial loss ({UNITS[name]})")
+    axes.set_ylabel(f"initial loss ({unit_of(name)})")
     axes.legend(frameon=False, fontsize=8)
