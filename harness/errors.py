@@ -24,6 +24,12 @@ class DataError(HarnessError):
     exit_code = 2
 
 
+class PluginError(HarnessError):
+    """A plug-in of another package is broken, clashes or is missing: the message names it."""
+
+    exit_code = 2
+
+
 def nearest(word: str, known: Iterable[str]) -> str:
     """The hint " Did you mean 'x'?" for the closest known word; empty where none is close."""
     close = difflib.get_close_matches(str(word), list(known), n=1, cutoff=0.5)

@@ -1,18 +1,28 @@
-"""Components found by name: the built-in ones and those registered by a call.
+"""Components found by name: built-in ones, those of plug-ins, those registered by a call.
 
 A built-in component is a module of its kind's package that defines `SPEC`, or several by name in
-`SPECS`; it is found by being there. Listing and looking up load neither torch nor scipy.
+`SPECS`; it is found by being there. Listing and looking up load neither torch nor scipy, and no
+plug-in but the one whose name is looked up.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import importlib
 import pkgutil
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any, Generic, TypeVar
 
-from harness.components.spec import Spec, bound
-from harness.errors import ConfigError, nearest, shown
+from harness.components.plugins import (
+    SWITCH,
+    Plugin,
+    hash_of_functions,
+    identity,
+    plugins,
+    switched_off,
+)
+from harness.components.spec import Spec, bound, functions_of, stand_in
+from harness.errors import ConfigError, PluginError, nearest, shown
 
 S = TypeVar("S", bound=Spec)
 
@@ -27,9 +37,12 @@ class Registry(Collection[str], Generic[S]):
 
     def __init__(self, kind: str, spec: type[S], package: str, *, several: bool = False) -> None:
         self.kind, self.spec, self.package, self.several = kind, spec, package, several
+        self.group = f"harness.{package.rpartition('.')[2]}"
         self._built_in: dict[str, S | None] | None = None  # None: known by name, not yet loaded
         self._registered: dict[str, S] = {}
-        self._bound: dict[tuple[str, Mapping[str, Any]], S] = {}
+        self._loaded: dict[Plugin, S] = {}
+        self._stored: dict[str, tuple[S, dict[str, str]]] = {}
+        self._bound: dict[tuple[S, Mapping[str, Any]], S] = {}
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.names())
@@ -38,14 +51,18 @@ class Registry(Collection[str], Generic[S]):
         return len(self.names())
 
     def __contains__(self, name: object) -> bool:
-        return name in self.names()
+        return (
+            name in self.built_in() or name in self._registered or name in plugins(self.group)
+        ) or name in self._stored
 
     def __repr__(self) -> str:
         return f"<{self.kind}: {', '.join(self)}>"
 
     def names(self) -> tuple[str, ...]:
-        """Every name a config may use."""
-        return (*self.built_in(), *self._registered)
+        """Every name that a new config may use."""
+        own = self.built_in()
+        others = sorted({*self._registered, *plugins(self.group)}.difference(own))
+        return (*own, *others)
 
     def built_in(self) -> dict[str, S | None]:
         """The built-in components by name; None for one that has not been loaded."""
@@ -59,52 +76,79 @@ class Registry(Collection[str], Generic[S]):
                 self._built_in = dict.fromkeys(modules)
         return self._built_in
 
-    def check(self, name: Any, key: str = "") -> str:
-        """The name if a component has it; else a ConfigError with what is known and the nearest.
-
-        key: the setting that holds the name, for the message; default: the kind.
-        """
-        if not isinstance(name, str) or name not in self:
-            names = self.names()
-            raise ConfigError(
-                f"{key or self.kind} is {shown(name)}; allowed: one of {', '.join(names)}."
-                f"{nearest(str(name), names)}"
-            )
-        return name
-
     def get(self, name: str, key: str = "") -> S:
-        """The spec of this name; ConfigError where there is none."""
-        self.check(name, key)
+        """The spec of this name.
+
+        ConfigError where there is none, with what is known and the nearest; key: the setting that
+        holds the name, for the message. PluginError where the plug-in of that name is broken, or
+        has the name of another component.
+        """
+        try:
+            plugin = self.plugin(name)
+            if plugin is not None:
+                if plugin not in self._loaded:
+                    self._loaded[plugin] = plugin.load(self.spec)
+                return self._loaded[plugin]
+        except PluginError as error:
+            if name not in self._stored:
+                raise
+            return dataclasses.replace(self._stored[name][0], missing=str(error))
         if name in self._registered:
             return self._registered[name]
-        found = self.built_in()[name]
-        if found is None:
-            loaded: S = importlib.import_module(f"{self.package}.{name}").SPEC
-            found = self.built_in()[name] = loaded
-        return found
+        if name in self.built_in():
+            found = self.built_in()[name]
+            if found is None:
+                loaded: S = importlib.import_module(f"{self.package}.{name}").SPEC
+                found = self.built_in()[name] = loaded
+            return found
+        if name in self._stored:
+            return self._stored[name][0]
+        names = self.names()
+        off = f" Plug-ins are switched off ({SWITCH})." if switched_off() else ""
+        raise ConfigError(
+            f"{key or self.kind} is {shown(name)}; allowed: one of {', '.join(names)}."
+            f"{nearest(str(name), names)}{off}"
+        )
+
+    def plugin(self, name: str) -> Plugin | None:
+        """The plug-in that has this name; PluginError where another component has it as well."""
+        found = plugins(self.group).get(name, ())
+        others = (["harness itself"] if name in self.built_in() else []) + [
+            "a call of register" for _ in [name] if name in self._registered
+        ]
+        if found and len(found) + len(others) > 1:
+            raise PluginError(
+                f"{self.kind} {name!r} comes from {' and from '.join([*others, *map(str, found)])}"
+                f"; a name must mean one thing. Rename or uninstall the plug-in, or set {SWITCH}=1."
+            )
+        return found[0] if found else None
 
     def having(self, **facts: Any) -> list[str]:
         """The names of the components with these values in their specs: having(kind="binary")."""
-        return [
-            name
-            for name in self
-            if all(getattr(self.get(name), fact) == value for fact, value in facts.items())
-        ]
+        found = []
+        for name in self.names():
+            try:
+                spec = self.get(name)
+            except PluginError:  # told to whoever asks for it by name
+                continue
+            if all(getattr(spec, fact) == value for fact, value in facts.items()):
+                found.append(name)
+        return found
 
     def bind(self, name: str, settings: Mapping[str, Any]) -> S:
         """The spec of this name with these values of its own settings (see spec.bound)."""
+        spec = self.get(name)
         if not settings:
-            return self.get(name)
-        key = (name, settings)
-        if key not in self._bound:
-            self._bound[key] = bound(self.get(name), settings)
-        return self._bound[key]
+            return spec
+        if (spec, settings) not in self._bound:
+            self._bound[spec, settings] = bound(spec, settings)
+        return self._bound[spec, settings]
 
     def register(self, name: str, spec: S) -> None:
         """Add a component of your own under a new name, for this process alone.
 
-        Registering a name again replaces what was registered. ConfigError for the name of a
-        built-in one, or a spec of another kind.
+        Registering a name again replaces what was registered. ConfigError for a name that is taken
+        otherwise, or a spec of another kind.
         """
         if not isinstance(spec, self.spec):
             raise ConfigError(
@@ -118,5 +162,40 @@ class Registry(Collection[str], Generic[S]):
             )
         if name in self.built_in():
             raise ConfigError(f"{self.kind} {name!r} is built in; choose another name.")
+        if name in plugins(self.group):
+            raise ConfigError(
+                f"{self.kind} {name!r} is the plug-in {plugins(self.group)[name][0]}; choose "
+                "another name."
+            )
         self._registered[name] = spec
-        self._bound = {key: kept for key, kept in self._bound.items() if key[0] != name}
+
+    def identity(self, name: str) -> dict[str, str] | None:
+        """What enters the ids of runs that use a component; None for a built-in one.
+
+        distribution and version are empty for one registered by a call.
+        """
+        if self.get(name).missing:
+            return self._stored[name][1]
+        plugin = self.plugin(name)
+        if plugin is not None:
+            return identity(plugin)
+        if name in self._registered:
+            functions = functions_of(self._registered[name])
+            source = hash_of_functions(functions[field] for field in sorted(functions))
+            return {"distribution": "", "version": "", "sha256": source}
+        return None
+
+    def only_here(self, name: str) -> bool:
+        """Whether it was registered by a call, so that no other process knows it."""
+        return name in self._registered and name not in self.built_in()
+
+    def recall(self, name: str, facts: Mapping[str, Any], known: Mapping[str, str]) -> None:
+        """Let a stored run's component be read about where it is not installed.
+
+        facts: as spec.facts_of; known: its identity.
+        """
+        origin = "it was registered by a call in Python; register it again"
+        if known["distribution"]:
+            origin = f"it is part of {known['distribution']} {known['version']}; install that"
+        missing = f"{self.kind} {name!r} is not here: {origin} to train with it."
+        self._stored[name] = stand_in(self.spec, facts, missing), dict(known)

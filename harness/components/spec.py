@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from harness.components.params import Param
+from harness.errors import PluginError
 
 S = TypeVar("S", bound="Spec")
 
@@ -18,20 +19,58 @@ class Spec:
     """Facts about one component; equal only to itself.
 
     summary: one line for `harness components`. params: settings of its own by name; every function
-    in the spec then receives their values as keyword arguments.
+    in the spec then receives their values as keyword arguments. missing: set where it stands for a
+    component that a stored run used and that cannot be had here, with nothing but the facts that
+    were stored; says why, and what to do.
     """
 
     summary: str = ""
     params: Mapping[str, Param] = field(default_factory=dict)
+    missing: str = ""
+
+
+def functions_of(spec: Spec) -> dict[str, Callable[..., Any]]:
+    """The functions in a spec, by the names of their fields."""
+    values = {entry.name: getattr(spec, entry.name) for entry in dataclasses.fields(spec)}
+    return {name: value for name, value in values.items() if callable(value)}
 
 
 def bound(spec: S, settings: Mapping[str, Any]) -> S:
     """The spec whose functions already have these values of the component's own settings."""
-    if not settings:
+    if not settings or spec.missing:
         return spec
-    functions: dict[str, Any] = {
-        entry.name: functools.partial(value, **settings)
-        for entry in dataclasses.fields(spec)
-        if callable(value := getattr(spec, entry.name))
+    own: dict[str, Any] = {
+        name: functools.partial(function, **settings)
+        for name, function in functions_of(spec).items()
     }
-    return dataclasses.replace(spec, **functions)
+    return dataclasses.replace(spec, **own)
+
+
+def facts_of(spec: Spec) -> dict[str, Any]:
+    """All that a spec says without functions, as JSON values: what a stored run keeps of it."""
+    values = {
+        entry.name: getattr(spec, entry.name)
+        for entry in dataclasses.fields(spec)
+        if entry.name not in ("params", "missing")
+    }
+    return {
+        name: list(value) if isinstance(value, tuple) else value
+        for name, value in values.items()
+        if isinstance(value, (str, bool, int, float, tuple)) or value is None
+    }
+
+
+def stand_in(kind: type[S], facts: Mapping[str, Any], missing: str) -> S:
+    """A spec with the facts that were stored; PluginError(missing) where it is asked to work."""
+
+    def absent(*_: Any, **__: Any) -> Any:
+        raise PluginError(missing)
+
+    own: dict[str, Any] = {"missing": missing}
+    for entry in dataclasses.fields(kind):
+        if entry.name in facts and entry.name not in own:
+            value = facts[entry.name]
+            own[entry.name] = tuple(value) if isinstance(value, list) else value
+        elif entry.default is entry.default_factory is dataclasses.MISSING:
+            own[entry.name] = absent
+    return kind(**own)
