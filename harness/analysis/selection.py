@@ -47,6 +47,14 @@ def conditions(table: SweepTable, given: Given) -> list[Condition]:
     """Of `loss=mse,weight_scale<1`, a list of such, or {key: value}; ConfigError if senseless."""
     if isinstance(given, Mapping):
         return [Condition(known_column(table, k), "=", v) for k, v in given.items()]
+    return [
+        Condition(known_column(table, one.column), one.sign, one.value)
+        for one in parse_conditions(given)
+    ]
+
+
+def parse_conditions(given: str | Sequence[str]) -> list[Condition]:
+    """`loss=mse,weight_scale<1` as conditions on columns named as written; ConfigError if none."""
     texts = [given] if isinstance(given, str) else given
     parts = [part for text in texts for part in _split(text)]
     out = []
@@ -58,9 +66,7 @@ def conditions(table: SweepTable, given: Given) -> list[Condition]:
                 "of =, such as loss.name=mse or nll/val<2.3."
             )
         key, sign, value = found.groups()
-        out.append(
-            Condition(known_column(table, key), "=" if sign == "==" else sign, parsed(value))
-        )
+        out.append(Condition(key, "=" if sign == "==" else sign, parsed(value)))
     return out
 
 

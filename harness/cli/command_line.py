@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.cli import hydra_api
+from harness.cli.grid import Drawn, Shape, read_shape
 from harness.cli.gridsize import check_points
 from harness.cli.guard import check_setting
 from harness.cli.spelling import check_form, check_names, quote_paths
@@ -45,6 +46,8 @@ class Task:
     dry_run: bool = False
     into: str | None = None
     quiet: bool = False
+    shape: Shape = field(default_factory=Shape)  # of the grid, beside what the config says
+    drawn: Drawn | None = None  # what became of it; the sweeper says
     overrides: tuple[str, ...] = ()
     exit_code: int = 0
     error: Exception | None = field(default=None, repr=False)
@@ -66,7 +69,12 @@ class Task:
         from harness.cli.sweep import Options, run_jobs_of
 
         options = Options(
-            again=self.again, dry_run=self.dry_run, into=self.into, quiet=self.quiet, single=single
+            again=self.again,
+            dry_run=self.dry_run,
+            into=self.into,
+            quiet=self.quiet,
+            single=single,
+            drawn=self.drawn,
         )
         outcome = run_jobs_of(configs, options=options, overrides=self.overrides)
         self.exit_code = max(self.exit_code, outcome.exit_code)
@@ -99,12 +107,21 @@ def run(argv: Sequence[str], *, multirun: bool) -> int:
     Raises ConfigError or DataError for bad input, before any run is created.
     """
     own, rest = own_flags(argv)
-    if own.into is not None and not (multirun or {"-m", "--multirun"}.intersection(rest)):
-        raise ConfigError(
-            f"--into is {shown(own.into)}, but harness train makes one run, which belongs to no "
-            "sweep; allowed with harness sweep."
-        )
-    return _call(rest, Task(**vars(own)), multirun=multirun)
+    grid = multirun or bool({"-m", "--multirun"}.intersection(rest))
+    for name in ("into", "zip", "drop"):
+        value = getattr(own, name)
+        if value and not grid:
+            told = value if isinstance(value, str) else value[0]
+            raise ConfigError(
+                f"--{name} is {shown(told)}, but harness train makes one run, which belongs to no "
+                "sweep; allowed with harness sweep."
+            )
+    shape = read_shape([text.split(",") for text in own.zip], own.drop, where="--")
+    task = Task(
+        again=own.again, dry_run=own.dry_run, into=own.into, quiet=own.quiet, shape=shape,
+        overrides=(*(f"--zip={text}" for text in own.zip), *(f"--drop={t}" for t in own.drop)),
+    )  # fmt: skip
+    return _call(rest, task, multirun=multirun)
 
 
 def _call(rest: Sequence[str], task: Task, *, multirun: bool) -> int:
@@ -119,10 +136,11 @@ def _call(rest: Sequence[str], task: Task, *, multirun: bool) -> int:
     args.run = False if args.multirun or looks_only else args.run
     if not args.shell_completion:
         args.overrides = [text for text in args.overrides if text != "experiment=null"]
-        check_overrides(args.overrides, foreign=bool(args.config_dir or args.config_path))
+        foreign = bool(args.config_dir or args.config_path)
+        check_overrides(args.overrides, foreign=foreign, zipped=task.shape.zip)
     elif any(text.startswith("query=") for text in args.overrides):
         _complete_after_verb()
-    task.overrides = tuple(args.overrides)
+    task.overrides = (*args.overrides, *task.overrides)
     if args.config_path is not None:
         args.config_path = str(Path(args.config_path).expanduser().resolve())
         args.overrides += surroundings(args.overrides)
@@ -158,6 +176,8 @@ def own_flags(argv: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
     parser.add_argument("--dry-run", action="store_true")
     parser.add_argument("--into", metavar="SWEEP")
     parser.add_argument("--quiet", action="store_true")
+    parser.add_argument("--zip", metavar="K1,K2", action="append", default=[])
+    parser.add_argument("--drop", metavar="CONDITIONS", action="append", default=[])
     parser.exit_on_error = False
     try:
         return parser.parse_known_args(list(argv))
@@ -165,12 +185,14 @@ def own_flags(argv: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
         raise ConfigError(f"{error}; harness train --help lists the flags.") from None
 
 
-def check_overrides(overrides: Sequence[str], *, foreign: bool) -> None:
+def check_overrides(
+    overrides: Sequence[str], *, foreign: bool, zipped: Sequence[Sequence[str]] = ()
+) -> None:
     """Refuse what could run code or is misspelt. `foreign`: the user brings YAML of their own."""
     for text in overrides:
         check_form(text)
     settings = hydra_api.parse_overrides(overrides)
-    check_points(settings)
+    check_points(settings, zipped)
     for setting in settings:
         for value in setting.values:
             check_setting(setting.key, value)

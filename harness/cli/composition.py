@@ -8,13 +8,16 @@ copies of it.
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override, OverrideType
 from omegaconf import DictConfig, OmegaConf
+
+from harness.cli import grid
+from harness.cli.hydra_api import grid_jobs
 
 Plain = dict[str, Any]
 
@@ -29,6 +32,18 @@ def compose_jobs(
     """
     composer = _Composer(loader, master)
     return [composer.compose(job) for job in jobs]
+
+
+def shaped_jobs(
+    loader: ConfigLoader, master: DictConfig, params: Mapping[str, Any],
+    arguments: Sequence[str], shape: grid.Shape,
+) -> tuple[list[list[str]], grid.Drawn]:  # fmt: skip
+    """The overrides of every point that a shape leaves, and what became of it."""
+    jobs, drawn = grid_jobs(loader, params, arguments, shape)
+    if shape.drop:
+        keep = grid.kept(compose_jobs(loader, master, jobs), shape.drop, drawn)
+        jobs = [job for job, stays in zip(jobs, keep, strict=True) if stays]
+    return jobs, drawn
 
 
 class _Composer:

@@ -38,11 +38,12 @@ class Cost:
 
 def show(
     runs: Mapping[str, RunConfig], ledger: Ledger, *, workers: int, tracked: bool, keep: str,
-    again: bool,
+    again: bool, shape: Sequence[str] = (),
 ) -> None:  # fmt: skip
     """Print every job, how they are fused, and what training the unfinished ones would cost.
 
-    keep: as ledger.weights. again: finished runs are trained once more.
+    keep: as ledger.weights. again: finished runs are trained once more. shape: lines that say how
+    the grid was made and thinned.
     """
     names = run_names(runs)
     finished = ledger.finished(runs)
@@ -66,6 +67,8 @@ def show(
         ("MLflow points", f"about {cost.points:,}" if tracked else "none (tracking=off)"),
     ]  # fmt: skip
     print()
+    for line in shape:
+        print(line)
     for title, text in rows:
         print(f"{title:<15} {text}")
     print("\nNothing was trained or written.")

@@ -27,8 +27,12 @@ class Axis(Protocol):
         """How many values it has."""
 
 
-def check_points(axes: Sequence[Axis]) -> int:
-    """The product of the axes' lengths; ConfigError for an empty axis or over LIMIT points."""
+def check_points(axes: Sequence[Axis], zipped: Sequence[Sequence[str]] = ()) -> int:
+    """The product of the axes' lengths; ConfigError for an empty axis or over LIMIT points.
+
+    zipped: groups of keys that count once, as one axis.
+    """
+    followers = {key for group in zipped for key in group[1:]}
     points, longest = 1, ("", 0)
     for axis in axes:
         length = axis.points
@@ -38,13 +42,19 @@ def check_points(axes: Sequence[Axis]) -> int:
                 f"{axis.key}=0,1 or {axis.key}=range(3)."
             )
         longest = max(longest, (axis.key, length), key=lambda pair: pair[1])
-        points *= length
+        points *= 1 if axis.key in followers else length
     if points > LIMIT:
         raise ConfigError(
             f"this grid has {points:,} runs, with {longest[1]:,} values of {longest[0]}; allowed: "
             f"at most {LIMIT:,}. Take fewer values, or cut it into several sweeps."
         )
     return points
+
+
+def check_total(points: int) -> None:
+    """ConfigError where several grids together have over LIMIT points."""
+    if points > LIMIT:
+        raise ConfigError(f"these grids have {points:,} runs together; allowed: at most {LIMIT:,}.")
 
 
 def range_length(text: str, start: Any, stop: Any, step: Any) -> int:

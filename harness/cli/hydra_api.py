@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import itertools
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -28,7 +27,8 @@ from hydra.plugins.config_source import ConfigResult
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from harness.cli.gridsize import check_points, range_length
+from harness.cli import grid
+from harness.cli.gridsize import check_points, check_total, range_length
 from harness.cli.guard import check_yaml
 from harness.cli.hydra_messages import in_words
 from harness.errors import ConfigError, HarnessError, shown
@@ -95,17 +95,45 @@ def parse_overrides(texts: Sequence[str]) -> list[Setting]:
 
 
 def grid_jobs(
-    loader: ConfigLoader, params: Mapping[str, Any], arguments: Sequence[str]
-) -> list[list[str]]:
-    """The overrides of every point of a grid, the last axis fastest.
+    loader: ConfigLoader, params: Mapping[str, Any], arguments: Sequence[str], shape: grid.Shape
+) -> tuple[list[list[str]], grid.Drawn]:
+    """The overrides of every point of a grid, the last axis fastest, and the grid in words.
 
-    params: axes that a config brings (`hydra.sweeper.params`); arguments take their place where
-    they name the same key. ConfigError for an interval, an empty axis or too many points.
+    params: axes that a config brings (`hydra.sweeper.params`), to which each of shape.grids adds
+    its own; arguments take their place where they name the same key. `shape.drop` is the
+    sweeper's to apply, to composed points. ConfigError for an interval, an empty axis, too many
+    points, or lists that cannot be paired.
     """
     parser = OverridesParser.create(config_loader=loader)
-    given = [f"{key}={value}" for key, value in params.items()]
-    overrides = parser.parse_overrides([*given, *arguments])
-    check_points([Setting(override) for override in overrides])
+    every = []
+    for own in shape.grids or ({},):
+        given = {**params, **own}
+        texts = [f"{key}={_listed(key, value)}" for key, value in given.items()]
+        every.append(_axes(parser.parse_overrides([*texts, *arguments]), shape.zip))
+    grid.check_zips(every, shape.zip)
+    drawn, jobs = grid.Drawn(), []
+    for axes in every:
+        zipped = grid.applicable(axes, shape.zip)
+        jobs += grid.points(axes, zipped)
+        drawn.axes.append(grid.in_words(axes, zipped))
+    drawn.points = len(jobs)
+    check_total(len(jobs))
+    return jobs, drawn
+
+
+def _listed(key: str, value: Any) -> Any:
+    """An axis as Hydra's grammar has it; a YAML list is answered with the text it should be."""
+    if isinstance(value, (list, tuple)) or OmegaConf.is_list(value):
+        text = ",".join(str(one) for one in value)
+        raise ConfigError(
+            f"hydra.sweeper.params: {key} is the list {list(value)}, which would be one value; for "
+            f"an axis write the text '{text}', for one value that is a list '[{text}]'."
+        )
+    return value
+
+
+def _axes(overrides: Sequence[Override], zipped: Sequence[Sequence[str]]) -> dict[str, list[str]]:
+    check_points([Setting(override) for override in overrides], zipped)
     axes: dict[str, list[str]] = {}
     for override in overrides:
         key = override.get_key_element()
@@ -118,7 +146,7 @@ def grid_jobs(
                 f"{override.input_line}: a grid cannot hold an interval; allowed: key=a,b,c or "
                 "key=range(start,stop,step)."
             )
-    return [list(point) for point in itertools.product(*axes.values())]
+    return axes
 
 
 def run_hydra(args: argparse.Namespace, task: Any) -> None:

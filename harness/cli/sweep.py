@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from harness.cli import outcome
+from harness.cli.grid import Drawn
 from harness.cli.progress import progress
 from harness.cli.stopping import Stop, StoppedError, stop_signals
 from harness.config.run import Data, RunConfig, build, sweep_id
@@ -48,6 +49,7 @@ class Options:
     dry_run: bool = False
     into: str | None = None  # an older sweep to join
     quiet: bool = False
+    drawn: Drawn | None = None  # the shape of the grid that these runs are points of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,7 +90,7 @@ def run_jobs_of(
         dry_run.show(
             jobs.runs, Ledger(jobs.ledger.dir), workers=_workers(jobs),
             tracked=jobs.tracking.name != "off", keep=jobs.ledger.weights,
-            again=options.again,
+            again=options.again, shape=options.drawn.lines() if options.drawn else (),
         )  # fmt: skip
         return Outcome(values=[None] * len(configs))
     ledger = Ledger(jobs.ledger.dir)

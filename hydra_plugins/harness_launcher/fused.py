@@ -17,7 +17,7 @@ from hydra.errors import HydraException
 from hydra.plugins.launcher import Launcher
 from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 
 @dataclass
@@ -29,11 +29,17 @@ class FusedLauncherConf:
 
 @dataclass
 class FusedSweeperConf:
-    """`hydra.sweeper`: axes that a config brings, and how many points are launched together."""
+    """`hydra.sweeper`: axes that a config brings, and how many points are launched together.
+
+    zip, drop and grids give the grid another shape: harness.cli.grid.Shape says which.
+    """
 
     _target_: str = "hydra_plugins.harness_launcher.fused.FusedSweeper"
     max_batch_size: int | None = None
-    params: dict[str, str] | None = None
+    params: dict[str, Any] | None = None
+    zip: list[Any] | None = None
+    drop: list[Any] | None = None
+    grids: list[Any] | None = None
 
 
 class FusedLauncher(Launcher):
@@ -82,25 +88,37 @@ class FusedSweeper(Sweeper):
     """
 
     def __init__(
-        self, max_batch_size: int | None = None, params: Mapping[str, str] | None = None
-    ) -> None:
+        self, max_batch_size: int | None = None, params: Mapping[str, Any] | None = None,
+        zip: Any = None, drop: Any = None, grids: Any = None,
+    ) -> None:  # fmt: skip
         self.max_batch_size, self.params = max_batch_size, params or {}
+        given = {"zips": zip, "drops": drop, "grids": grids}
+        self.shape = {
+            key: OmegaConf.to_container(value) if OmegaConf.is_config(value) else value
+            for key, value in given.items()
+        }
 
     def setup(
         self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig
     ) -> None:
         """Keep what Hydra gives and make the launcher that the config names."""
-        self.hydra_context, self.config = hydra_context, config
+        self.hydra_context, self.config, self.task = hydra_context, config, task_function
         self.launcher = Plugins.instance().instantiate_launcher(
             hydra_context=hydra_context, task_function=task_function, config=config
         )
 
     def sweep(self, arguments: list[str]) -> Any:
         """Make the grid, split it into batches, launch each; one list of JobReturn a batch."""
-        from harness.cli.hydra_api import grid_jobs
+        from harness.cli.composition import shaped_jobs
+        from harness.cli.grid import Shape, read_shape
 
-        assert self.hydra_context is not None and self.launcher is not None
-        jobs = grid_jobs(self.hydra_context.config_loader, self.params, arguments)
+        assert self.hydra_context and self.launcher and self.config is not None
+        asked = read_shape(**self.shape).joined(getattr(self.task, "shape", Shape()))
+        jobs, drawn = shaped_jobs(
+            self.hydra_context.config_loader, self.config, self.params, arguments, asked
+        )
+        if hasattr(self.task, "drawn"):
+            self.task.drawn = drawn
         size = len(jobs) if self.max_batch_size is None else self.max_batch_size
         if size < 1:
             raise HydraException(f"hydra.sweeper.max_batch_size is {size}; allowed: 1 or more")
