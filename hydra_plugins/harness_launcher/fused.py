@@ -93,7 +93,7 @@ class FusedSweeper(Sweeper):
     ) -> None:  # fmt: skip
         self.max_batch_size, self.params = max_batch_size, params or {}
         given = {"zips": zip, "drops": drop, "grids": grids}
-        self.shape = {
+        self.shape: dict[str, Any] = {
             key: OmegaConf.to_container(value) if OmegaConf.is_config(value) else value
             for key, value in given.items()
         }

@@ -112,8 +112,8 @@ def test_yaml_holds_several_grids_zips_and_drops(tmp_path):
     )
     rows, task = grid(*flags)
     assert rows == [
-        ("mse", 0.1, "none", 0.0, 0), ("mse", 0.1, "none", 0.0, 1),
-        ("bce", 0.2, "none", 0.0, 0), ("bce", 0.2, "none", 0.0, 1),
+        ("mse", 0.1, "none", 0.0, 0), ("bce", 0.2, "none", 0.0, 0),
+        ("mse", 0.1, "none", 0.0, 1), ("bce", 0.2, "none", 0.0, 1),
         ("cross_entropy", 0.1, "l2", 1, 0), ("cross_entropy", 0.1, "l2", 10, 0),
         ("cross_entropy", 0.1, "l2", 1, 1),
     ]  # fmt: skip
