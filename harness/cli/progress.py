@@ -10,8 +10,8 @@ import contextlib
 import math
 import sys
 import time
-from collections.abc import Iterator, Mapping
-from typing import Protocol
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Protocol
 
 from rich.console import Console, Group
 from rich.live import Live
@@ -19,6 +19,9 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, Ti
 from rich.table import Table
 
 from harness.render.console import duration, say
+
+if TYPE_CHECKING:
+    from harness.records.record import Evaluation
 
 SPEAK_EVERY = 10.0  # seconds between plain progress lines
 KNOWN_SHARE = 0.03  # of all steps: before that the time left is guesswork
@@ -30,14 +33,14 @@ WATCHED = "nll/val"
 class Meter(Protocol):
     """How far a set of runs is, and how well they do."""
 
-    def step(self, run_id: str, step: int) -> None:
-        """A run in training has come to this step."""
+    def step(self, run_ids: Sequence[str], step: int) -> None:
+        """Runs in training have come to this step."""
 
-    def points(self, run_id: str, step: int, values: Mapping[str, float]) -> None:
-        """A run was evaluated."""
+    def evaluated(self, seen: Evaluation) -> None:
+        """Runs were evaluated."""
 
-    def ended(self, run_id: str) -> None:
-        """A run is over, finished or failed."""
+    def ended(self, run_ids: Sequence[str]) -> None:
+        """Runs are over, finished or failed."""
 
 
 @contextlib.contextmanager
@@ -76,19 +79,27 @@ class _Count:
         self.best: dict[str, float] = {}
         self.sums: dict[str, dict[int, tuple[float, int]]] = {}
 
-    def to(self, run_id: str, step: int) -> None:
-        step = min(step, self.steps[run_id])
-        self.done += step - self.at.get(run_id, 0)
-        self.at[run_id] = step
+    def to(self, run_ids: Iterable[str], step: int | None = None) -> None:
+        """Note that runs have come to a step; to their end where none is given."""
+        for run_id in run_ids:
+            last = self.steps[run_id]
+            now = last if step is None else min(step, last)
+            self.done += now - self.at.get(run_id, 0)
+            self.at[run_id] = now
 
-    def seen(self, run_id: str, step: int, values: Mapping[str, float]) -> None:
-        value, loss = values.get(WATCHED, math.nan), self.losses[run_id]
-        if not math.isfinite(value):
-            return
-        self.best[loss] = min(value, self.best.get(loss, math.inf))
-        sums = self.sums.setdefault(loss, {})
-        total, count = sums.get(step, (0.0, 0))
-        sums[step] = (total + value, count + 1)
+    def end(self, run_ids: Iterable[str]) -> None:
+        self.over.update(run_ids)
+        self.to(run_ids)
+
+    def seen(self, found: Evaluation) -> None:
+        for run_id, value in zip(found.run_ids, found.values.get(WATCHED, ()), strict=False):
+            if not math.isfinite(value):
+                continue
+            loss = self.losses[run_id]
+            self.best[loss] = min(value, self.best.get(loss, math.inf))
+            sums = self.sums.setdefault(loss, {})
+            total, count = sums.get(found.step, (0.0, 0))
+            sums[found.step] = (total + value, count + 1)
 
     def curve(self, loss: str, most: int = 24) -> list[float]:
         """Mean validation NLL of a loss's runs at its evaluations, the last `most` of them.
@@ -123,19 +134,18 @@ class _View:
             table.add_row(loss, sparkline(curve), f"{curve[-1]:.4f}", f"{best:.4f}")
         return Group(self.bar, table)
 
-    def step(self, run_id: str, step: int) -> None:
-        self.count.to(run_id, step)
+    def step(self, run_ids: Sequence[str], step: int) -> None:
+        self.count.to(run_ids, step)
         self.bar.update(self.task, completed=self.count.done)
 
-    def points(self, run_id: str, step: int, values: Mapping[str, float]) -> None:
-        self.count.seen(run_id, step, values)
+    def evaluated(self, seen: Evaluation) -> None:
+        self.count.seen(seen)
         if self.live is not None:
             self.live.update(self.render())
 
-    def ended(self, run_id: str) -> None:
-        self.count.over.add(run_id)
-        self.step(run_id, self.count.steps[run_id])
-        self.bar.update(self.task, runs=self.count.runs())
+    def ended(self, run_ids: Sequence[str]) -> None:
+        self.count.end(run_ids)
+        self.bar.update(self.task, completed=self.count.done, runs=self.count.runs())
 
 
 class _Lines:
@@ -143,8 +153,18 @@ class _Lines:
         self.count = _Count(steps, losses)
         self.began = self.spoke = time.monotonic()
 
-    def step(self, run_id: str, step: int) -> None:
-        self.count.to(run_id, step)
+    def step(self, run_ids: Sequence[str], step: int) -> None:
+        self.count.to(run_ids, step)
+        self._speak()
+
+    def evaluated(self, seen: Evaluation) -> None:
+        self.count.seen(seen)
+
+    def ended(self, run_ids: Sequence[str]) -> None:
+        self.count.end(run_ids)
+        self._speak()
+
+    def _speak(self) -> None:
         now = time.monotonic()
         if now - self.spoke >= SPEAK_EVERY and self.count.done:
             self.spoke = now
@@ -154,10 +174,3 @@ class _Lines:
             if self.count.best:
                 known += f", best {WATCHED} {min(self.count.best.values()):.4f}"
             say(f"{self.count.runs()}, {100 * share:.0f} % of all steps{known}")
-
-    def points(self, run_id: str, step: int, values: Mapping[str, float]) -> None:
-        self.count.seen(run_id, step, values)
-
-    def ended(self, run_id: str) -> None:
-        self.count.over.add(run_id)
-        self.step(run_id, self.count.steps[run_id])

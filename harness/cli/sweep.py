@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from harness.cli import outcome
 from harness.cli.grid import Drawn
-from harness.cli.progress import progress
+from harness.cli.progress import WATCHED, progress
 from harness.cli.stopping import Stop, StoppedError, stop_signals
 from harness.config.run import Data, RunConfig, build, sweep_id
 from harness.config.settings import Cluster, Tracking, read_cluster
@@ -25,8 +25,10 @@ from harness.data.remarks import data_notes
 from harness.errors import ConfigError, HarnessError
 from harness.records.ledger import Ledger
 from harness.records.manifests import SweepManifest, new_single, new_sweep
+from harness.records.record import Evaluation
 from harness.records.saved import read_config
 from harness.render import console
+from harness.tracking.projection import STEP_SERIES
 from harness.tracking.store import redacted, store_address
 
 if TYPE_CHECKING:
@@ -260,17 +262,19 @@ def _run_all(
                 console.say(event.message)
                 return
             if event.kind in ("finished", "failed"):
-                meter.ended(event.run_id)
+                meter.ended(event.run_ids)
             else:
-                meter.step(event.run_id, event.step)
-            if event.kind == "points":
-                meter.points(event.run_id, event.step, event.values)
-                tracker.points(event)
-            elif event.kind == "finished":
-                tracker.finished(event.run_id)  # read back from the ledger: what is kept is shown
-            elif event.kind == "failed":
-                failed[event.run_id] = event.message
-                tracker.failed(event.run_id, event.message)
+                meter.step(event.run_ids, event.step)
+            if event.kind == "evaluation":
+                seen = Evaluation(run_ids=event.run_ids, step=event.step, values=event.values)
+                meter.evaluated(seen)
+                tracker.points(seen)
+            for run_id in event.run_ids:
+                if event.kind == "finished":
+                    tracker.finished(run_id)  # read back from the ledger: what is kept is shown
+                elif event.kind == "failed":
+                    failed[run_id] = event.message
+                    tracker.failed(run_id, event.message)
 
         run_jobs(list(todo.values()), executor=executor, place=place, on_event=on_event, stop=stop)
     return failed
@@ -279,10 +283,12 @@ def _run_all(
 def _place(jobs: Jobs, options: Options, manifest: SweepManifest, ledger: Ledger) -> Place:
     from harness.execution.interface import Place
 
+    tracked = jobs.tracking.name != "off"
     return Place(
         ledger=ledger, name=manifest.sweep_id, replace=options.again, cluster=jobs.cluster,
         processes=1 if options.single else _workers(jobs),
         checkpoint_seconds=jobs.ledger.checkpoint_seconds, say=console.say,
+        live=tuple({WATCHED, *STEP_SERIES} if tracked else {WATCHED}),
     )  # fmt: skip
 
 

@@ -36,14 +36,14 @@ class Interrupted(Exception):  # noqa: N818  no error: somebody asked for it
 class Chunk:
     """K runs of one shape and one data set, trained together from step 0 or from saved states.
 
-    on_points(k, step, values) hears every evaluation and on_step(step) every few steps;
+    on_evaluation(step, {k: values}) hears every evaluation and on_step(step) every few steps;
     on_states(states) is handed the runs' states when `wants_states()` says so; `stopping()` true
     makes `run` raise Interrupted within a few steps, after on_states.
     """
 
     def __init__(
         self, runs: Sequence[RunConfig], data: Dataset, *, states: Sequence[State] | None = None,
-        on_points: Callable[[int, int, Mapping[str, float]], None] | None = None,
+        on_evaluation: Callable[[int, Mapping[int, Mapping[str, float]]], None] | None = None,
         on_step: Callable[[int], None] | None = None,
         on_states: Callable[[dict[int, State]], None] | None = None,
         wants_states: Callable[[], bool] = lambda: False,
@@ -52,7 +52,7 @@ class Chunk:
         self.given, self.data = list(runs), data
         self.runs = [run.resolved(device_of(run)) for run in runs]
         first = self.runs[0]
-        self.on_points, self.on_step, self.on_states = on_points, on_step, on_states
+        self.on_evaluation, self.on_step, self.on_states = on_evaluation, on_step, on_states
         self.wants_states, self.stopping = wants_states, stopping
         self.K, self.steps = len(runs), first.train.steps
         self.eval_every = first.train.eval_every or 1
@@ -134,6 +134,7 @@ class Chunk:
         found = self.evaluator.evaluate()
         if step == 0:
             self._start(found)
+        measured: dict[int, Mapping[str, float]] = {}
         for k, values in enumerate(found):
             if self.final[k] is not None:
                 continue
@@ -145,12 +146,13 @@ class Chunk:
             if step > 0 and values["nll/train"] > max(DIVERGED_NATS, 10 * start):
                 bad = True
             self._add(k, step, {n: v for n, v in values.items() if math.isfinite(v)})
-            if self.on_points is not None:
-                self.on_points(k, step, values)
+            measured[k] = values
             if bad:
                 self.diverged[k] = step
             if bad or self._out_of_patience(k):
                 self.final[k] = self.net.weights(k)
+        if self.on_evaluation is not None and measured:
+            self.on_evaluation(step, measured)
 
     def _out_of_patience(self, k: int) -> bool:
         patience = self.runs[k].train.early_stopping

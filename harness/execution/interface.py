@@ -35,12 +35,16 @@ EXECUTORS = {  # engine.executor -> the class that carries chunks there, the pac
 
 @dataclass(frozen=True, kw_only=True)
 class Event:
-    """What happened to a run. kind: progress, points, finished, failed; note: to nobody's run."""
+    """What happened to runs. kind: progress, evaluation, finished, failed; note: to nobody's run.
+
+    run_ids: whom it concerns, one where it failed; values: of an evaluation, metric -> a value a
+    run.
+    """
 
     kind: str
-    run_id: str = ""
+    run_ids: Sequence[str] = ()
     step: int = 0
-    values: dict[str, float] = field(default_factory=dict)
+    values: Mapping[str, Sequence[float]] = field(default_factory=dict)
     message: str = ""
     traceback: str = ""
 
@@ -83,7 +87,8 @@ Word = tuple[Task, Mapping[str, Any] | Ended]  # an event's plain values (proces
 class Place:
     """What every executor is told. name: of the sweep; processes: of this machine, at most.
 
-    replace: train runs that have a record once more. say: for notes that belong to no chunk.
+    replace: train runs that have a record once more. live: metrics whose values are reported at
+    every evaluation. say: for notes that belong to no chunk.
     """
 
     ledger: Ledger
@@ -91,6 +96,7 @@ class Place:
     processes: int
     checkpoint_seconds: float = 30.0
     replace: bool = False
+    live: Sequence[str] = ()
     cluster: Cluster = field(default_factory=Cluster)
     say: Callable[[str], None] = lambda _: None
 
@@ -217,7 +223,8 @@ class _Heard:
             self.broken = self.broken or told(said["message"])
         else:
             if kind in ("finished", "failed"):
-                task.runs.pop(said["run_id"], None)
+                for run_id in said["run_ids"]:
+                    task.runs.pop(run_id, None)
             self.on_event(Event(kind=kind, **said))
         return []
 
@@ -226,7 +233,7 @@ class _Heard:
             return []
         again, failed = retry(task, end)
         if failed is not None:
-            self.ledger.write_failure(failed.run_id, failed.message, "")
+            self.ledger.write_failure(failed.run_ids[0], failed.message, "")
             self.on_event(failed)
         return again
 
@@ -244,7 +251,7 @@ def retry(task: Task, end: Ended) -> tuple[list[Task], Event | None]:
         return [Task(task.runs, 1, task.losses)], None
     if len(task.runs) == 1:
         (run_id,) = task.runs
-        return [], Event(kind="failed", run_id=run_id, message=f"twice {reason}")
+        return [], Event(kind="failed", run_ids=(run_id,), message=f"twice {reason}")
     items = list(task.runs.items())
     half = len(items) // 2
     deaths = 0 if end.memory else 1

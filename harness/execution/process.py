@@ -1,18 +1,23 @@
 """One worker process: JSON lines in (chunks to train), JSON lines out (what happened).
 
-    in:   {"ledger": DIR, "checkpoint_seconds": 30, "replace": false}, then
+    in:   {"ledger": DIR, "checkpoint_seconds": 30, "replace": false, "live": [metric, ...]}, then
           {"runs": [config, ...]} ..., then {"stop": true}; end of input means that the
           parent is gone, and is taken as a stop
-    out:  {"kind": "progress" | "points" | "finished" | "failed" | "note" | "chunk" | "broken" |
-           "stopped", ...}
+    out:  {"kind": "progress", "run_ids": [...], "step": n}
+          {"kind": "evaluation", "run_ids": [...], "step": n, "values": {metric: [value a run]}}
+          {"kind": "finished", "run_ids": [...]}
+          {"kind": "failed", "run_ids": [one], "message": ..., "traceback": ...}
+          {"kind": "note" | "broken", "message": ...}, {"kind": "chunk"}, {"kind": "stopped"}
 
-A worker reads settings and writes records to the ledger; it speaks to nothing else. Text rather
-than pickles, so nothing that arrives can be executed.
+A line covers all runs that are trained together, so that a thousand small runs cost dozens of
+lines. A worker reads settings and writes records to the ledger; it talks to nothing else. Text
+rather than pickles, so nothing that arrives can be executed.
 """
 
 from __future__ import annotations
 
 import json
+import math
 import os
 import queue
 import signal
@@ -57,6 +62,7 @@ def main() -> None:
     work = Work(
         ledger=Ledger(hello["ledger"]), emit=emit, stopping=stop.is_set,
         checkpoint_seconds=float(hello["checkpoint_seconds"]), replace=bool(hello["replace"]),
+        live=tuple(hello["live"]),
     )  # fmt: skip
     try:
         while not stop.is_set() and (task := inbox.get()) is not None:
@@ -69,13 +75,18 @@ def main() -> None:
 
 @dataclass(frozen=True, kw_only=True)
 class Work:
-    """What a worker was told once for all its chunks. replace: train finished runs once more."""
+    """What holds for all chunks of a worker.
+
+    replace: train finished runs once more. live: the metrics whose values are reported while
+    training goes on.
+    """
 
     ledger: Ledger
     emit: Emit
     stopping: Callable[[], bool] = lambda: False
     checkpoint_seconds: float = 30.0
     replace: bool = False
+    live: Sequence[str] = ()
 
     def state(self, run_id: str, device: str) -> State | None:
         """Where an unfinished run stands; None from the beginning.
@@ -110,14 +121,17 @@ def serve(runs: Sequence[RunConfig], work: Work) -> None:
     """
     data = load_data(runs[0].data)
     groups: dict[int | None, dict[str, tuple[RunConfig, State | None]]] = {}
+    written: list[str] = []  # by a worker that died before it could report them
     for run in runs:
         run_id = run.run_id(data.sha256, device_of(run))
-        if not work.replace and work.ledger.intact(run_id):  # written, but not told: it died there
-            work.emit({"kind": "finished", "run_id": run_id, "step": run.train.steps})
+        if not work.replace and work.ledger.intact(run_id):
+            written.append(run_id)
             continue
         state = work.state(run_id, device_of(run))
         at = None if state is None else int(state["step"])
         groups.setdefault(at, {})[run_id] = run, state
+    if written:
+        work.emit({"kind": "finished", "run_ids": written})
     for group in groups.values():
         if work.stopping():
             return
@@ -138,7 +152,8 @@ def _serve(group: Mapping[str, tuple[RunConfig, State | None]], work: Work) -> N
             text = "".join(traceback.format_exception(error))
             message = f"{type(error).__name__}: {error}"
             work.ledger.write_failure(run_id, message, text)
-            work.emit({"kind": "failed", "run_id": run_id, "message": message, "traceback": text})
+            event = {"kind": "failed", "run_ids": [run_id], "message": message, "traceback": text}
+            work.emit(event)
             return
         if _out_of_memory(error):
             message = f"{len(group)} runs do not fit in memory together; going on with halves"
@@ -161,16 +176,18 @@ def _train(group: Mapping[str, tuple[RunConfig, State | None]], work: Work) -> N
     data, ledger = load_data(runs[0].data), work.ledger
     saved_at, told_at, warned = time.monotonic(), 0.0, False
 
-    def on_points(k: int, step: int, values: Mapping[str, float]) -> None:
-        if not work.stopping():
-            work.emit({"kind": "points", "run_id": ids[k], "step": step, "values": dict(values)})
+    def on_evaluation(step: int, found: Mapping[int, Mapping[str, float]]) -> None:
+        if work.live and not work.stopping():
+            names = [name for name in work.live if any(name in own for own in found.values())]
+            values = {name: [own.get(name, math.nan) for own in found.values()] for name in names}
+            seen = {"run_ids": [ids[k] for k in found], "step": step, "values": values}
+            work.emit({"kind": "evaluation", **seen})
 
     def on_step(step: int) -> None:
         nonlocal told_at
         if time.monotonic() - told_at >= PROGRESS_SECONDS:
             told_at = time.monotonic()
-            for run_id in ids:
-                work.emit({"kind": "progress", "run_id": run_id, "step": step})
+            work.emit({"kind": "progress", "run_ids": ids, "step": step})
 
     def on_states(found: Mapping[int, State]) -> None:
         nonlocal saved_at, warned
@@ -186,14 +203,14 @@ def _train(group: Mapping[str, tuple[RunConfig, State | None]], work: Work) -> N
 
     with one_thread():
         chunk = Chunk(
-            runs, data, states=states or None, on_points=on_points, on_step=on_step,
-            on_states=on_states, stopping=work.stopping,
+            runs, data, states=states or None, on_evaluation=on_evaluation,
+            on_step=on_step, on_states=on_states, stopping=work.stopping,
             wants_states=lambda: time.monotonic() - saved_at >= work.checkpoint_seconds,
         )  # fmt: skip
         records = chunk.run()
     for record in records:
         ledger.write(record, replace=work.replace)
-        work.emit({"kind": "finished", "run_id": record.run_id, "step": record.config.train.steps})
+    work.emit({"kind": "finished", "run_ids": ids})
 
 
 if __name__ == "__main__":

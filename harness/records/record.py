@@ -10,7 +10,7 @@ import functools
 import io
 import platform
 import subprocess
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,12 +28,15 @@ Curve = tuple[NDArray[np.int64], NDArray[np.float64]]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Points:
-    """What a run in training measured at one step: {metric: value}, for whoever watches."""
+class Evaluation:
+    """What runs trained together measured at one step: metric -> a value a run, in their order.
 
-    run_id: str
+    Values that are not finite are kept; those of a metric that a run does not have are nan.
+    """
+
+    run_ids: Sequence[str]
     step: int
-    values: Mapping[str, float]
+    values: Mapping[str, Sequence[float]]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -3,29 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
     from harness.records.manifests import SweepManifest
-    from harness.records.record import RunRecord
-
-
-class Event(Protocol):
-    """One evaluation of a run in training."""
-
-    @property
-    def run_id(self) -> str:
-        """Which run."""
-
-    @property
-    def step(self) -> int:
-        """Steps taken so far."""
-
-    @property
-    def values(self) -> Mapping[str, float]:
-        """Metric -> value."""
+    from harness.records.record import Evaluation, RunRecord
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,7 +28,7 @@ class NullTracker:
     def open_sweep(self, sweep: SweepManifest) -> None:
         """Nothing is begun."""
 
-    def points(self, event: Event) -> None:
+    def points(self, seen: Evaluation) -> None:
         """Nothing is shown."""
 
     def finished(self, record: RunRecord | str | None) -> None:

@@ -20,8 +20,8 @@ from typing import TYPE_CHECKING
 from harness.config.settings import Tracking
 from harness.errors import HarnessError
 from harness.records.durable import LedgerBusyError
-from harness.records.record import RunRecord
-from harness.tracking.interface import Event, NullTracker, Report
+from harness.records.record import Evaluation, RunRecord
+from harness.tracking.interface import NullTracker, Report
 from harness.tracking.store import redacted, sqlite_file, store_address
 from harness.tracking.writer import SweepWriter
 
@@ -71,12 +71,14 @@ class Tracker(NullTracker):
         self._thread = threading.Thread(target=self._work, name="mlflow-writer", daemon=True)
         self._thread.start()
 
-    def points(self, event: Event) -> None:
-        """Show one evaluation of a run in training; dropped where too many wait already."""
+    def points(self, seen: Evaluation) -> None:
+        """Show one evaluation of runs in training; dropped where too many wait already."""
         with self._change:
-            if self._held_points < LIVE_POINTS:
-                self._points.setdefault(event.run_id, []).append((event.step, dict(event.values)))
-                self._held_points += 1
+            for place, run_id in enumerate(seen.run_ids):
+                if self._held_points < LIVE_POINTS:
+                    values = {name: column[place] for name, column in seen.values.items()}
+                    self._points.setdefault(run_id, []).append((seen.step, values))
+                    self._held_points += 1
 
     def finished(self, record: RunRecord | str | None) -> None:
         """Write a finished run: its record, or its id where the ledger has the record."""

@@ -4,6 +4,12 @@ import pytest
 
 from harness.cli import progress as module
 from harness.cli.progress import progress, sparkline
+from harness.records.record import Evaluation
+
+
+def seen(step, **values):
+    """An evaluation of runs by name: their validation NLL."""
+    return Evaluation(run_ids=list(values), step=step, values={"nll/val": list(values.values())})
 
 
 @pytest.fixture
@@ -16,15 +22,15 @@ def clock(monkeypatch):
 
 def test_plain_lines_come_now_and_then_with_the_time_left(clock, capsys):
     with progress({"a": 100, "b": 100}, {"a": "mse", "b": "mse"}) as meter:
-        meter.step("a", 1)
+        meter.step(["a"], 1)
         clock[0] = 11.0
-        meter.step("a", 2)  # 1 %: the time left is not known yet
-        meter.points("a", 50, {"nll/val": 2.5, "loss/val": 0.1})
-        meter.points("a", 60, {"nll/val": float("nan")})
-        meter.step("a", 60)
+        meter.step(["a"], 2)  # 1 %: the time left is not known yet
+        meter.evaluated(seen(50, a=2.5))
+        meter.evaluated(seen(60, a=float("nan"), b=float("nan")))
+        meter.step(["a"], 60)
         clock[0] = 25.0
-        meter.ended("b")  # stopped early: counts as whole
-        meter.step("a", 60)
+        meter.ended(["b"])  # stopped early: counts as whole
+        meter.step(["a"], 60)
     lines = capsys.readouterr().err.splitlines()
     assert lines == [
         "harness: 0/2 runs, 1 % of all steps",
@@ -35,8 +41,7 @@ def test_plain_lines_come_now_and_then_with_the_time_left(clock, capsys):
 
 def test_runs_of_no_steps_fill_the_bar():
     with progress({"a": 0, "b": 0}, {"a": "mse", "b": "mse"}) as meter:
-        meter.ended("a")
-        meter.ended("b")
+        meter.ended(["a", "b"])
         assert meter.count.done == meter.count.total == 2
 
 
@@ -47,9 +52,8 @@ def test_a_sparkline_spans_its_own_range():
 
 def test_the_live_view_ranks_losses_by_their_best():
     view = module._View({"a": 10, "b": 10}, {"a": "mse", "b": "hinge"})
-    view.points("a", 0, {"nll/val": 3.0})
-    view.points("b", 0, {"nll/val": 2.5})
-    view.points("b", 5, {"nll/val": 2.0})
+    view.evaluated(seen(0, a=3.0, b=2.5))
+    view.evaluated(seen(5, b=2.0))
     table = view.render().renderables[1]
     cells = [list(column.cells) for column in table.columns]
     assert cells[0] == ["hinge", "mse"]

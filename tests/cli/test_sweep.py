@@ -23,7 +23,7 @@ class Event:
     """What is heard of a run."""
 
     def __init__(self, kind, run_id, step=0, message=""):
-        self.kind, self.run_id, self.step, self.message = kind, run_id, step, message
+        self.kind, self.run_ids, self.step, self.message = kind, [run_id], step, message
 
 
 class Stand:
@@ -69,8 +69,8 @@ class Stand:
     def open_sweep(self, manifest):
         self.manifest = manifest
 
-    def points(self, event):
-        self.told.append(("points", event.run_id))
+    def points(self, seen):
+        self.told.append(("points", *seen.run_ids))
 
     def finished(self, record):
         self.told.append(("finished", record))

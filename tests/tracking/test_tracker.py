@@ -20,7 +20,7 @@ from harness.config.settings import Tracking
 from harness.errors import ConfigError, HarnessError
 from harness.records.ledger import Ledger
 from harness.records.manifests import new_single, new_sweep
-from harness.records.record import Points, read_curves
+from harness.records.record import Evaluation, read_curves
 from harness.tracking import store as mlstore
 from harness.tracking import tracker as tracking
 from harness.tracking.projection import STEP_SERIES, record_points, runs_parquet, step_plan
@@ -402,7 +402,9 @@ def test_an_ill_server_neither_stops_nor_blocks_and_sync_mends_it(
     tracker.open_sweep(sweep)
     for record in records:
         for step in range(3):
-            tracker.points(Points(run_id=record.run_id, step=step, values={"nll/val": 1.0}))
+            tracker.points(
+                Evaluation(run_ids=[record.run_id], step=step, values={"nll/val": [1.0]})
+            )
         tracker.finished(record)
     assert time.monotonic() - began < 1.0  # handing over waits for nobody
     assert len(tracker._records) <= tracking.HELD_RECORDS
@@ -443,7 +445,7 @@ def test_a_store_that_dies_midway_costs_nothing_that_sync_does_not_write(
 def test_points_that_wait_are_bounded():
     tracker = Tracker(Tracking(uri="sqlite:///never-opened.db"))
     for step in range(tracking.LIVE_POINTS + 500):
-        tracker.points(Points(run_id=f"r{step % 7}", step=step, values={"nll/val": 1.0}))
+        tracker.points(Evaluation(run_ids=[f"r{step % 7}"], step=step, values={"nll/val": [1.0]}))
     assert sum(map(len, tracker._points.values())) == tracking.LIVE_POINTS
     tracker.finished(made_record(1))
     assert not Path("never-opened.db").exists()
