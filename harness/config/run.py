@@ -15,21 +15,17 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from harness.components.activations import ACTIVATIONS
+from harness.components.biases import BIASES
+from harness.components.inits import INITS, InitSpec
 from harness.components.losses import LOSSES, LossSpec
-from harness.components.names import (
-    BIASES,
-    BINARY_SOURCES,
-    OPTIMIZERS,
-    OUTPUT_BIASES,
-    REGULARIZERS,
-    SCHEDULES,
-    SCHEMES,
-    SCOPES,
-    SOURCES,
-)  # fmt: skip
+from harness.components.names import BINARY_SOURCES, SOURCES
+from harness.components.optimizers import OPTIMIZERS, OptimizerSpec
+from harness.components.penalties import PENALTIES, PenaltySpec
+from harness.components.schedules import SCHEDULES
 from harness.config.fields import check, knob
 from harness.errors import ConfigError, nearest, shown
 
+SCOPES = ("linear", "all", "hidden", "output", "embedding")  # of init.weight_scale
 NUMERICS = 1  # raise when the engine's arithmetic changes, so that old and new runs never merge
 
 
@@ -96,18 +92,29 @@ class Model:
 class Init:
     """How parameters are drawn. Every knob here may differ inside one fused program."""
 
-    scheme: str = knob("kaiming", one_of=SCHEMES)
+    scheme: str = knob("kaiming", component=INITS)
     weight_scale: float = knob(1.0, low=0.0, high=1e6, unit="multiple of the scheme's std")
     output_scale: float = knob(1.0, low=0.0, high=1e6, unit="further factor, last layer")
     embed_scale: float = knob(1.0, low=0.0, high=1e6, unit="multiple of the embedding's std")
     scope: str = knob("linear", one_of=SCOPES, help="which weights weight_scale reaches")
-    bias: str = knob("zero", one_of=BIASES)
-    output_bias: str | None = knob(None, one_of=OUTPUT_BIASES, help="null = same as init.bias")
+    bias: str = knob("zero", component=BIASES)
+    output_bias: str | None = knob(None, component=BIASES, help="null = same as init.bias")
     bias_scale: float = knob(1.0, low=0.0, high=1e6, unit="std, half-width or the constant")
     seed: int | None = knob(None, seed=True, help="null = seed")
 
     def __post_init__(self) -> None:
         check("init.", self)
+        if BIASES.get(self.bias).of_symbols:
+            raise ConfigError(
+                f"init.bias is {self.bias!r}, which is a number a symbol; allowed in every layer: "
+                f"{', '.join(BIASES.having(of_symbols=False))}. Did you mean "
+                f"init.output_bias={self.bias}?"
+            )
+
+    @property
+    def spec(self) -> InitSpec:
+        """All that is known of this scheme."""
+        return INITS.get(self.scheme, "init.scheme")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -139,44 +146,56 @@ class Loss:
 class Reg:
     """What holds the weights back."""
 
-    name: str = knob("none", one_of=REGULARIZERS)
+    name: str = knob("none", component=PENALTIES)
     strength: float = knob(0.0, low=0.0, high=1e6)
     scope: str = knob("weights", one_of=("weights", "all"))
 
     def __post_init__(self) -> None:
         check("reg.", self)
-        if self.name == "none" and self.strength > 0:
+        if self.spec.stage == "none" and self.strength > 0:
             raise ConfigError(
-                f"reg.strength is {self.strength:g}, but reg.name is 'none'; name the regularizer, "
-                f"for example reg=l2 reg.strength=0,{self.strength:g} (known: "
-                f"{', '.join(REGULARIZERS)})."
+                f"reg.strength is {self.strength:g}, but reg.name is {self.name!r}; name the "
+                f"regularizer, for example reg=l2 reg.strength=0,{self.strength:g} (known: "
+                f"{', '.join(PENALTIES)})."
             )
-        if self.name == "dropout" and self.strength >= 1:
-            raise ConfigError(
-                f"reg.strength is {self.strength:g}; allowed for dropout: a share of units, "
-                "0 or more and below 1."
-            )
+        self.spec.strength.clean("reg.strength", self.strength)
+
+    @property
+    def spec(self) -> PenaltySpec:
+        """All that is known of this regularizer."""
+        return PENALTIES.get(self.name, "reg.name")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Optim:
     """How parameters move."""
 
-    name: str = knob("sgd", one_of=OPTIMIZERS, stacks=False)
+    name: str = knob("sgd", component=OPTIMIZERS, stacks=False)
     lr: float = knob(0.1, above=0.0, high=1e9)
     embed_lr: float | None = knob(None, above=0.0, high=1e9, help="null = optim.lr")
     momentum: float = knob(0.0, low=0.0, below=1.0)
     schedule: str = knob(
-        "step", one_of=SCHEDULES, help="step: a tenth from half way; cosine: to 0 at the end"
+        "step", component=SCHEDULES, help="step: a tenth from half way; cosine: to 0 at the end"
     )
 
     def __post_init__(self) -> None:
         check("optim.", self)
-        if self.name == "sgd" and self.momentum > 0:
+        if self.momentum > 0 and "momentum" not in self.spec.settings:
+            built_in = OPTIMIZERS.built_in()
+            able = [name for name in built_in if "momentum" in OPTIMIZERS.get(name).settings]
             raise ConfigError(
-                f"optim.momentum is {self.momentum:g}, but optim.name is 'sgd'; "
-                "use optim=momentum, or optim.momentum=0."
+                f"optim.momentum is {self.momentum:g}, which optim={self.name} does not read; use "
+                f"{' or '.join(f'optim={name}' for name in able)}, or optim.momentum=0."
             )
+
+    @property
+    def spec(self) -> OptimizerSpec:
+        """All that is known of this optimizer."""
+        return OPTIMIZERS.get(self.name, "optim.name")
+
+    def factor(self, step: int, steps: int) -> float:
+        """Multiple of the learning rate that step `step`, from 0, of `steps` uses."""
+        return SCHEDULES.get(self.schedule, "optim.schedule").factor(step, steps)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -255,12 +274,12 @@ class RunConfig:
                 f"loss.name is '{self.loss.name}', which does not fit data={self.data.name}; "
                 f"allowed there: {able}."
             )
-        if binary and self.init.output_bias == "log_unigram":
+        bias = self.init.output_bias
+        if binary and bias is not None and BIASES.get(bias).of_symbols:
             raise ConfigError(
-                f"init.output_bias is 'log_unigram', but data={self.data.name} has no symbols; "
-                f"allowed there: {', '.join(BIASES)}."
+                f"init.output_bias is {bias!r}, but data={self.data.name} has no symbols; "
+                f"allowed there: {', '.join(BIASES.having(of_symbols=False))}."
             )
-
         if self.model.batch_norm and self.train.batch_size < 2:
             raise ConfigError(
                 f"train.batch_size is {self.train.batch_size}, but model.batch_norm is true, which "

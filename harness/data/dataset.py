@@ -23,6 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness import system
+from harness.components.biases import Targets
 from harness.components.names import BINARY_SOURCES
 from harness.data import markov, points
 from harness.data.contexts import (
@@ -101,6 +102,11 @@ class Dataset:
     def V(self) -> int:
         """Outputs of a model: the vocabulary's size, or 1 for a binary source."""
         return len(self.symbols) or 1
+
+    @property
+    def targets(self) -> Targets:
+        """What a bias may know of the training split."""
+        return Targets(share=self.unigram, count=self.train.n, outputs=self.V)
 
     def encode(self, text: str | Sequence[str]) -> Codes:
         """Contexts (B, T) of one text or of several: its last block_size characters, as codes.

@@ -7,12 +7,14 @@ Axes: K runs, S distinct batch seeds, B examples, T context, O units.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from harness.components.penalties import PenaltySpec
 from harness.config.run import RunConfig
 from harness.data.dataset import Dataset
 from harness.engine.network import Network, padded
@@ -32,12 +34,11 @@ class Batches:
         self.slot_K = torch.tensor([self.seeds.index(s) for s in seeds], device=net.device)
         self.B = runs[0].train.batch_size
         self.rows = padded(self.B, ROWS)
-        self.p_K = [r.reg.strength if r.reg.name == "dropout" else 0.0 for r in runs]
-        self.widths = [layer.fan_out for layer in net.layers[:-1]] if any(self.p_K) else []
+        self.noises = noises_of(runs, net)
         self.block = -1
         self.inputs = torch.empty(0)
         self.targets = torch.empty(0)
-        self.uniform: list[Tensor] = []
+        self.uniform: dict[tuple[str, int], Tensor] = {}
         if net.embedding is not None:
             offset = torch.arange(net.K, device=net.device) * net.embedding.shape[1]
             self.offset_K11 = offset[:, None, None]
@@ -58,13 +59,12 @@ class Batches:
         targets[:, :, : self.B] = y[index_SNB]
         self.inputs = torch.from_numpy(inputs).to(device)
         self.targets = torch.from_numpy(targets).to(device)
-        self.uniform = []
-        for layer, width in enumerate(self.widths):
+        for name, (i, layer) in itertools.product(self.noises, enumerate(self.net.layers[:-1])):
+            shape = (BLOCK, self.B, layer.fan_out)
             drawn = [
-                stream(seed, f"dropout/{layer}/{block}").random((BLOCK, self.B, width), np.float32)
-                for seed in self.seeds
+                stream(seed, f"{name}/{i}/{block}").random(shape, np.float32) for seed in self.seeds
             ]
-            self.uniform.append(torch.from_numpy(np.stack(drawn)).to(device))
+            self.uniform[name, i] = torch.from_numpy(np.stack(drawn)).to(device)
 
     def load(self, step: int) -> tuple[Tensor, Tensor]:
         """(inputs, targets) of one step: codes offset by k * V (K, B_, T), or dense (K, B_, I);
@@ -79,18 +79,34 @@ class Batches:
         return inputs, self.targets[:, place].index_select(0, self.slot_K)
 
     def masks(self, step: int) -> list[Tensor] | None:
-        """Inverted dropout (Srivastava et al. 2014): 0 or 1/(1 - p) for each unit, (K, B_, O_)."""
-        if not self.widths:
+        """Multipliers of hidden units, (K, B_, O_) a layer, such as dropout's; None: all are 1."""
+        if not self.noises or len(self.net.layers) < 2:
             return None
-        place = step % BLOCK
-        p_K11 = torch.tensor(self.p_K, dtype=self.net.dtype, device=self.net.device)[:, None, None]
+        place, net = step % BLOCK, self.net
         out = []
-        for layer, drawn in zip(self.net.layers, self.uniform, strict=False):
-            kept = drawn[:, place].index_select(0, self.slot_K).to(self.net.dtype) >= p_K11
-            mask = torch.ones(
-                self.net.K, self.rows, layer.weight.shape[2], dtype=self.net.dtype,
-                device=self.net.device,
-            )  # fmt: skip
-            mask[:, : self.B, : layer.fan_out] = kept / (1.0 - p_K11)
+        for i, layer in enumerate(net.layers[:-1]):
+            wide = (net.K, self.rows, layer.weight.shape[2])
+            mask = torch.ones(wide, dtype=net.dtype, device=net.device)
+            real = mask[:, : self.B, : layer.fan_out]
+            for name, (spec, rows, p_R11) in self.noises.items():
+                assert spec.mask is not None
+                drawn = self.uniform[name, i][:, place].index_select(0, self.slot_K[rows])
+                real[rows] *= spec.mask(drawn.to(net.dtype), p_R11)
             out.append(mask)
         return out
+
+
+Noise = tuple[PenaltySpec, Tensor, Tensor]  # the regularizer, which runs (R,), strength (R, 1, 1)
+
+
+def noises_of(runs: Sequence[RunConfig], net: Network) -> dict[str, Noise]:
+    """The regularizers that multiply activations, by name, with the runs that have them."""
+    out: dict[str, Noise] = {}
+    asked = [(k, run.reg) for k, run in enumerate(runs) if run.reg.strength > 0]
+    for name, spec in {reg.name: reg.spec for _, reg in asked}.items():
+        if spec.stage == "activation":
+            rows_R = torch.tensor([k for k, reg in asked if reg.name == name], device=net.device)
+            p_R = [reg.strength for _, reg in asked if reg.name == name]
+            p_R11 = torch.tensor(p_R, dtype=net.dtype, device=net.device)[:, None, None]
+            out[name] = spec, rows_R, p_R11
+    return out

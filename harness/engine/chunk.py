@@ -10,13 +10,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from harness.components.biases import BIASES
 from harness.config.run import RunConfig
 from harness.data.dataset import Dataset
 from harness.engine.batches import Batches
 from harness.engine.device import device_of
 from harness.engine.diagnostics import StepDiagnostics, at_start
 from harness.engine.evaluation import Evaluator, shuffled_loss
-from harness.engine.initialization import initial_weights, log_unigram
+from harness.engine.initialization import initial_weights
 from harness.engine.network import Network
 from harness.engine.objectives import LossHeads
 from harness.engine.passes import Pass
@@ -139,7 +140,7 @@ class Chunk:
             if self.final[k] is not None:
                 continue
             penalty = self.updater.penalty(k)
-            if self.runs[k].reg.name in ("l2", "l2_sum", "l1"):
+            if self.runs[k].reg.spec.value is not None:
                 values["penalty"] = penalty
             bad = not math.isfinite(values["nll/train"]) or not math.isfinite(values["loss/train"])
             start = self.series[k].get("nll/train", ([], [math.inf]))[1][0]
@@ -170,8 +171,9 @@ class Chunk:
             if shuffled is not None:
                 values["init/loss_shuffled"] = shuffled
             if z_CV.shape[1] > 1:
-                if run.init.output_bias == "log_unigram":  # a fixed vector is no spread
-                    z_CV = z_CV - torch.from_numpy(log_unigram(self.data)).to(z_CV)
+                fixed = BIASES.get(run.init.output_bias or run.init.bias).vector
+                if fixed is not None:  # a fixed vector is no spread
+                    z_CV = z_CV - torch.from_numpy(fixed(self.data.targets)).to(z_CV)
                 var_C = z_CV.double().var(1)
                 values["init/logit_std"] = float((var_C * pairs.count_C).sum() / pairs.n) ** 0.5
             theory, self.words[k] = start_summary(run, self.data, values)

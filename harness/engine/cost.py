@@ -67,7 +67,7 @@ def disk_bytes(run: RunConfig, data: Dataset) -> int:
 def chunk_need(run: RunConfig, data: Dataset, K: int, seeds: int = 1) -> Need:
     """What K stacked runs of this shape take, with `seeds` distinct batch seeds among them."""
     size = 8 if run.engine.dtype == "float64" else 4
-    states = {"sgd": 2, "momentum": 3}.get(run.optim.name, 4)  # weights, gradients, moments
+    states = 2 + run.optim.spec.slots  # weights, gradients, moments
     sizes = layer_sizes(run, data)
     inputs, hidden, rows = sizes[0][1], sum(run.model.hidden), run.train.batch_size + 31
     largest = max(i * o for _, i, o in sizes)
@@ -76,7 +76,7 @@ def chunk_need(run: RunConfig, data: Dataset, K: int, seeds: int = 1) -> Need:
     rows_at_once = max(contexts, *(len(split.pair_count_P) for split in splits))
     kept = 3 if run.model.batch_norm or ACTIVATIONS.get(run.model.activation).keeps_pre else 2
     drawn = BLOCK * rows * (2 * data.train.x.shape[1] + 2) * 8
-    if run.reg.name == "dropout":
+    if run.reg.spec.stage == "activation":
         drawn += BLOCK * rows * hidden * 8
     return Need(
         run=run,
@@ -95,7 +95,7 @@ def largest_need(runs: Iterable[RunConfig], data: Mapping[Data, Dataset]) -> Nee
     for run in runs:
         t = run.train
         key = (run.data, run.model, run.optim.name, t.batch_size, t.steps, t.eval_every, run.engine)
-        shapes.setdefault((*key, run.reg.name == "dropout"), []).append(run)
+        shapes.setdefault((*key, run.reg.spec.stage == "activation"), []).append(run)
     needs = []
     for alike in shapes.values():
         own = data[alike[0].data]

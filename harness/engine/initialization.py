@@ -6,14 +6,14 @@ so runs of one seed that differ in a scale start from the same draw, scaled.
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 import numpy.typing as npt
 
 from harness.components.activations import ACTIVATIONS
+from harness.components.biases import BIASES
 from harness.config.run import Init, RunConfig
 from harness.data.dataset import Dataset
+from harness.errors import ConfigError
 from harness.numerics.randomness import stream
 
 Array = npt.NDArray[np.float64]
@@ -41,23 +41,22 @@ def layer_factor(init: Init, name: str) -> float:
 def initial_weights(run: RunConfig, data: Dataset) -> dict[str, Array]:
     """Every parameter of a run at step 0, float64; names and shapes as in `RunRecord.weights`.
 
-    Kaiming: He et al. 2015, arXiv:1502.01852; Xavier: Glorot & Bengio 2010; orthogonal: Saxe et
-    al. 2013, arXiv:1312.6120. The layout is (fan_in, fan_out), so no fan is ever guessed.
+    The layout is (fan_in, fan_out), so no fan is ever guessed.
     """
     init = run.resolved().init
     seed = init.seed if init.seed is not None else run.seed
-    phi = ACTIVATIONS.get(run.model.activation)
+    scheme, phi = init.spec, ACTIVATIONS.get(run.model.activation)
     out: dict[str, Array] = {}
     if data.kind != "binary":
-        out["embedding.weight"] = layer_factor(init, "embedding") * _embedding(
-            init.scheme, (data.V, run.model.n_embd), seed
-        )
+        shape, rng = (data.V, run.model.n_embd), stream(seed, "init/embedding.weight")
+        rows = _shaped(scheme.embedding(*shape, rng), shape, f"init.scheme={init.scheme}")
+        out["embedding.weight"] = layer_factor(init, "embedding") * rows
     for name, fan_in, fan_out in layer_sizes(run, data):
         last = name == "output"
         gain = 1.0 if last else phi.gain
-        factor = layer_factor(init, name)
-        draw = _linear(init.scheme, fan_in, fan_out, gain, seed, f"init/{name}.weight")
-        out[f"{name}.weight"] = factor * draw
+        drawn = scheme.draw(fan_in, fan_out, gain, stream(seed, f"init/{name}.weight"))
+        drawn = _shaped(drawn, (fan_in, fan_out), f"init.scheme={init.scheme}")
+        out[f"{name}.weight"] = layer_factor(init, name) * drawn
         if run.model.batch_norm and not last:
             out[f"{name}.gamma"] = np.ones(fan_out)
             out[f"{name}.beta"] = np.zeros(fan_out)
@@ -65,56 +64,16 @@ def initial_weights(run: RunConfig, data: Dataset) -> dict[str, Array]:
             out[f"{name}.running_var"] = np.ones(fan_out)
         else:
             kind = (init.output_bias or init.bias) if last else init.bias
-            out[f"{name}.bias"] = _bias(kind, fan_out, init.bias_scale, seed, name, data)
+            rng = stream(seed, f"init/{name}.bias")
+            drawn = BIASES.get(kind).draw(fan_out, init.bias_scale, rng, data.targets)
+            out[f"{name}.bias"] = _shaped(drawn, (fan_out,), f"the bias {kind}")
     return out
 
 
-def log_unigram(data: Dataset) -> Array:
-    """ln p(symbol) from the training split alone, (V,); a symbol never seen there counts half once.
-
-    With zero output weights the initial loss is then the unigram cross-entropy exactly.
-    """
-    floor = 0.5 / max(data.train.n, 1)
-    return np.log(np.maximum(np.asarray(data.unigram, dtype=np.float64), floor))
-
-
-def _embedding(scheme: str, shape: tuple[int, int], seed: int) -> Array:
-    rng = stream(seed, "init/embedding.weight")
-    if scheme == "zero":
-        return np.zeros(shape)
-    return rng.uniform(-1.0, 1.0, shape) if scheme == "uniform" else rng.standard_normal(shape)
-
-
-def _linear(scheme: str, fan_in: int, fan_out: int, gain: float, seed: int, name: str) -> Array:
-    rng, shape = stream(seed, name), (fan_in, fan_out)
-    if scheme == "zero":
-        return np.zeros(shape)
-    if scheme == "uniform":
-        return rng.uniform(-1.0, 1.0, shape)
-    normal = rng.standard_normal(shape)
-    if scheme == "normal":
-        return normal
-    if scheme == "kaiming":
-        return normal * (gain / math.sqrt(fan_in))
-    if scheme == "xavier":
-        return normal * math.sqrt(2.0 / (fan_in + fan_out))
-    return gain * _orthogonal(normal)
-
-
-def _orthogonal(normal: Array) -> Array:
-    """Semi-orthogonal matrix from a normal draw: Q of its QR, signs fixed so that Q is Haar."""
-    tall = normal if normal.shape[0] >= normal.shape[1] else normal.T
-    q, r = np.linalg.qr(tall)
-    q = q * np.sign(np.diagonal(r))
-    return np.ascontiguousarray(q if normal.shape[0] >= normal.shape[1] else q.T)
-
-
-def _bias(kind: str, size: int, scale: float, seed: int, layer: str, data: Dataset) -> Array:
-    if kind == "log_unigram":
-        return log_unigram(data)
-    if kind == "zero":
-        return np.zeros(size)
-    if kind == "constant":
-        return np.full(size, scale)
-    rng = stream(seed, f"init/{layer}.bias")
-    return scale * (rng.standard_normal(size) if kind == "normal" else rng.uniform(-1, 1, size))
+def _shaped(drawn: Array, shape: tuple[int, ...], what: str) -> Array:
+    """What a component drew; ConfigError where it has not the shape it was asked for."""
+    if np.shape(drawn) != shape:
+        raise ConfigError(
+            f"{what} drew numbers of shape {np.shape(drawn)}; it was asked for {shape}."
+        )
+    return drawn

@@ -30,7 +30,8 @@ def group_key(run: RunConfig) -> tuple[tuple[str, str], ...]:
 def run_bytes(run: RunConfig, data: Dataset) -> int:
     """Memory one more run takes in a chunk: parameters, gradients, optimizer state, activations."""
     size = 8 if run.engine.dtype == "float64" else 4
-    copies = {"sgd": 1, "momentum": 3}.get(run.optim.name, 5)
+    optimizer = run.optim.spec
+    copies = 1 if optimizer.in_place else 2 + optimizer.slots + optimizer.buffers
     layers = layer_sizes(run, data)
     params = sum(i * o + o for _, i, o in layers) + data.V * run.model.n_embd
     widths = [layers[0][1], *(o for _, _, o in layers)]

@@ -6,85 +6,95 @@ a factor of 1), so what a run's neighbours use cannot change its bits.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
+from harness.components.penalties import PENALTIES, PenaltySpec
 from harness.config.run import RunConfig
 from harness.engine.network import Network
 from harness.engine.passes import Pass
 
-BETA1, BETA2, ADAM_EPS = 0.9, 0.999, 1e-8
 
+@dataclass(frozen=True)
+class Penalty:
+    """A regularizer that some runs of a chunk have, and each run's strength, (K,), by parameter.
 
-def schedule_factor(kind: str, step: int, steps: int) -> float:
-    """Multiple of the learning rate that step `step` (from 0) of `steps` uses."""
-    if kind == "step":
-        return 1.0 if 2 * step < steps else 0.1
-    if kind == "cosine":
-        return 0.5 * (1.0 + math.cos(math.pi * step / steps))
-    return 1.0
+    Its functions see the rows of those runs alone, so that no other run can feel them.
+    """
+
+    spec: PenaltySpec
+    strengths: dict[str, Tensor]
+
+    def rows(self, name: str) -> Tensor | None:
+        """The runs that penalise a parameter, (R,); None: all of them do."""
+        asked_K = self.strengths[name] != 0
+        return None if bool(asked_K.all()) else asked_K.nonzero()[:, 0]
 
 
 class Updater:
     """Optimizer state and per-run coefficients of one chunk; `apply(step)` moves the parameters.
 
-    All runs share `optim.name`; learning rate, momentum, schedule, regularizer and strength may
-    differ. Order in a step: penalty gradients and
-    decoupled decay, optimizer, max-norm. Plain SGD needs no gradient buffers: `in_place`.
+    All runs share `optim.name`; learning rate, the optimizer's settings, schedule, regularizer and
+    strength may differ. Order in a step: penalty gradients and decoupled decay, optimizer,
+    constraints. Where the optimizer's step is the gradient alone, no buffers hold it: `in_place`.
     """
 
     def __init__(self, runs: Sequence[RunConfig], net: Network) -> None:
         self.runs, self.net = [run.resolved() for run in runs], net
-        self.kind, self.steps = runs[0].optim.name, runs[0].train.steps
+        self.optimizer, self.steps = self.runs[0].optim.spec, self.runs[0].train.steps
+        self.in_place = self.optimizer.in_place
         self.params = {n: t for n, t in net.tensors().items() if "running" not in n}
         self.grads = net.gradients()
-        slots = {"sgd": 0, "momentum": 1}.get(self.kind, 2)
-        self.in_place = self.kind == "sgd"
+        slots, buffers = range(self.optimizer.slots), range(self.optimizer.buffers)
         self.state = {
-            f"{name}@{i}": torch.zeros_like(t)
-            for name, t in self.params.items()
-            for i in range(slots)
+            f"{n}@{i}": torch.zeros_like(t) for n, t in self.params.items() for i in slots
         }
-        self.scratch = (
-            {n: torch.empty_like(t) for n, t in self.params.items()} if slots == 2 else {}
-        )
-        self.momentum_K = self._column(lambda run: run.optim.momentum)
+        self.scratch = {n: [torch.empty_like(t) for _ in buffers] for n, t in self.params.items()}
+        self.settings = {
+            name: self._column([getattr(run.optim, name) for run in self.runs])
+            for name in self.optimizer.settings
+        }
         self.factors: tuple[float, ...] = ()
         self.rates: dict[bool, Tensor] = {}
-        self.decays: dict[bool, Tensor] = {}
-        self.penalties = {
-            kind: self._coefficients(kind)
-            for kind in ("l2", "l2_sum", "l1", "weight_decay", "max_norm")
-        }
-        reached = {n for kind, of in self.penalties.items() if kind != "max_norm" for n in of}
-        self.penalised = [name for name in self.params if name in reached]
+        self.penalties = [self._penalty(n) for n in dict.fromkeys(r.reg.name for r in self.runs)]
+        self.pulls = {name: self._pull(name, "gradient") for name in self.params}
+        self.decays = {name: self._pull(name, "decoupled") for name in self.params}
         ratio = [(r.optim.embed_lr or r.optim.lr) / r.optim.lr for r in self.runs]
         self.embed_ratio = None
         if any(r != 1.0 for r in ratio):
-            ratio_K = torch.tensor(ratio, dtype=net.dtype, device=net.device)
-            self.embed_ratio = ratio_K[:, None, None]
+            self.embed_ratio = self._column(ratio)[:, None, None]
 
-    def _column(self, of: Callable[[RunConfig], float | None]) -> Tensor:
-        values = [of(run) for run in self.runs]
+    def _column(self, values: Sequence[float]) -> Tensor:
         return torch.tensor(values, dtype=self.net.dtype, device=self.net.device)
 
-    def _coefficients(self, kind: str) -> dict[str, Tensor]:
-        """Per penalised parameter, the strength of each run, (K,); empty where no run asks."""
-        out: dict[str, Tensor] = {}
-        for name in self.params:
-            weights = name.endswith(".weight") and name != "embedding.weight"
-
-            def strength(run: RunConfig, weights: bool = weights) -> float:
-                reached = weights or (run.reg.scope == "all" and kind != "max_norm")
-                return run.reg.strength if run.reg.name == kind and reached else 0.0
-
-            column = [strength(run) for run in self.runs]
+    def _penalty(self, name: str) -> Penalty:
+        """A regularizer of the chunk, with strengths of the parameters that any run penalises."""
+        spec, strengths = PENALTIES.get(name), {}
+        for param in self.params:
+            linear = param.endswith(".weight") and param != "embedding.weight"
+            column = [
+                run.reg.strength
+                if run.reg.name == name
+                and (linear or (run.reg.scope == "all" and not spec.linear_only))
+                else 0.0
+                for run in self.runs
+            ]
             if any(column):
-                out[name] = torch.tensor(column, dtype=self.net.dtype, device=self.net.device)
-        return out
+                strengths[param] = self._column(column)
+        return Penalty(spec, strengths)
+
+    def _pull(self, name: str, stage: str) -> Tensor | None:
+        """c of the penalty gradients c * w of a parameter at a stage, (K,); None without any."""
+        pull_K: Tensor | None = None
+        for penalty in self.penalties:
+            strength_K = penalty.strengths.get(name)
+            if penalty.spec.stage == stage and penalty.spec.shrink and strength_K is not None:
+                own_K = strength_K * penalty.spec.shrink(self._numel(name))
+                pull_K = own_K if pull_K is None else pull_K + own_K
+        return pull_K
 
     def _spread(self, column_K: Tensor, like: Tensor) -> Tensor:
         return column_K.view(-1, *[1] * (like.dim() - 1))
@@ -94,28 +104,29 @@ class Updater:
 
     def penalty(self, k: int) -> float:
         """The penalty in run k's objective at its present weights, float64; not weight decay."""
-        total = 0.0
-        for kind in ("l2", "l2_sum", "l1"):
-            for name, strength_K in self.penalties[kind].items():
-                w = self.net.real(name, self.params[name])[k].double()
-                if float(strength_K[k]) == 0.0:
-                    continue
-                size = {"l2": w.square().mean, "l2_sum": w.square().sum, "l1": w.abs().sum}[kind]()
-                total += self.runs[k].reg.strength * float(size)
+        total, reg = 0.0, self.runs[k].reg
+        for penalty in self.penalties:
+            if penalty.spec.value is None:
+                continue
+            for name, strength_K in penalty.strengths.items():
+                if float(strength_K[k]) != 0.0:
+                    w = self.net.real(name, self.params[name])[k].double()
+                    total += reg.strength * float(penalty.spec.value(w))
         return total
 
     def rates_at(self, step: int) -> bool:
         """Set this step's learning rates; True where they differ from the step before."""
-        factors = tuple(schedule_factor(r.optim.schedule, step, self.steps) for r in self.runs)
+        factors = tuple(run.optim.factor(step, self.steps) for run in self.runs)
         if factors == self.factors:
             return False
         self.factors = factors
         for embedded in (False, True):
-            lr = [
-                f * ((run.optim.embed_lr or 0.0) if embedded else run.optim.lr)
-                for run, f in zip(self.runs, factors, strict=True)
-            ]
-            self.rates[embedded] = torch.tensor(lr, dtype=self.net.dtype, device=self.net.device)
+            self.rates[embedded] = self._column(
+                [
+                    f * ((run.optim.embed_lr or 0.0) if embedded else run.optim.lr)
+                    for run, f in zip(self.runs, factors, strict=True)
+                ]
+            )
         return True
 
     def descent_scale(self) -> Tensor | None:
@@ -126,65 +137,69 @@ class Updater:
         """One step of every run, from the backward pass that stands in `batch`."""
         if not self.in_place:
             batch.collect(into_weights=False)
-        for name in self.penalised:
-            self._penalise(name, self.params[name])
+        for name, param in self.params.items():
+            self._penalise(name, param)
         if self.in_place:
             batch.collect(into_weights=True, embed_ratio=self.embed_ratio)
         else:
             for name, param in self.params.items():
-                self._move(name, param, self.grads[name], self.rate(name), step)
-        for name, limit_K in self.penalties["max_norm"].items():
-            self._cap(self.params[name], limit_K)
+                self._move(name, param, step)
+        for penalty in self.penalties:
+            for name in penalty.strengths if penalty.spec.project is not None else ():
+                self._project(penalty, name)
 
     def rate(self, name: str) -> Tensor:
         """This step's learning rate of a parameter, (K,)."""
         return self.rates[name == "embedding.weight"]
 
+    def _block(self, spec: PenaltySpec, name: str, stored: Tensor) -> Tensor:
+        """What a regularizer may touch of a stored tensor: all, where it leaves the padding 0."""
+        return stored if spec.keeps_zeros else self.net.real(name, stored)
+
     def _penalise(self, name: str, param: Tensor) -> None:
         """Add penalty gradients, or take the same step on the parameters themselves (plain SGD)."""
-        rate_K = self.rate(name)
-        weight_decay = self.penalties["weight_decay"].get(name)
-        square_K: Tensor | float = 0.0
-        if name in self.penalties["l2"]:
-            square_K = self.penalties["l2"][name] * (2.0 / self._numel(name))
-        if name in self.penalties["l2_sum"]:
-            square_K = self.penalties["l2_sum"][name] * 2.0 + square_K
-        l1_K = self.penalties["l1"].get(name)
-        if self.in_place:
-            shrink_K = rate_K * square_K
-            if weight_decay is not None:
-                shrink_K = shrink_K + rate_K * weight_decay
-            if l1_K is not None:
-                step_K = self._spread(-rate_K * l1_K, param)
-                param.addcmul_(torch.sign(param), step_K)
-            param.mul_(self._spread(1.0 - shrink_K, param))
-            return
+        rate_K, pull_K, decay_K = self.rate(name), self.pulls[name], self.decays[name]
+        if self.in_place and pull_K is not None:  # then both kinds are one factor
+            decay_K, pull_K = pull_K if decay_K is None else pull_K + decay_K, None
         grad = self.grads[name]
-        if isinstance(square_K, Tensor):
-            grad.addcmul_(param, self._spread(square_K, param))
-        if l1_K is not None:
-            grad.addcmul_(torch.sign(param), self._spread(l1_K, param))
-        if weight_decay is not None:
-            param.mul_(self._spread(1.0 - rate_K * weight_decay, param))
+        for penalty in self.penalties:
+            if name in penalty.strengths and penalty.spec.sloped:
+                into, scale_K = (param, -rate_K) if self.in_place else (grad, None)
+                self._slope(penalty, name, into, scale_K)
+        if pull_K is not None:
+            grad.addcmul_(param, self._spread(pull_K, param))
+        if decay_K is not None:
+            param.mul_(self._spread(1.0 - rate_K * decay_K, param))
 
-    def _move(self, name: str, param: Tensor, grad: Tensor, rate_K: Tensor, step: int) -> None:
-        rate = self._spread(rate_K, param)
-        if self.kind == "momentum":
-            velocity = self.state[f"{name}@0"]
-            velocity.mul_(self._spread(self.momentum_K, param)).add_(grad)
-            param.addcmul_(velocity, rate, value=-1.0)
-        else:  # Adam, Kingma & Ba 2015, arXiv:1412.6980; AdamW differs by reg=weight_decay alone
-            m, v, update = self.state[f"{name}@0"], self.state[f"{name}@1"], self.scratch[name]
-            m.mul_(BETA1).add_(grad, alpha=1 - BETA1)
-            v.mul_(BETA2).addcmul_(grad, grad, value=1 - BETA2)
-            torch.sqrt(v, out=update)
-            update.div_(math.sqrt(1 - BETA2 ** (step + 1))).add_(ADAM_EPS)
-            torch.div(m, update, out=update)
-            param.addcmul_(update, rate, value=-1.0 / (1 - BETA1 ** (step + 1)))
+    def _slope(self, penalty: Penalty, name: str, into: Tensor, scale_K: Tensor | None) -> None:
+        """Add strength * (d penalty / d w), times a scale a run, to a stored tensor."""
+        strength_K, rows = penalty.strengths[name], penalty.rows(name)
+        if scale_K is not None:
+            strength_K = scale_K * strength_K
+        w = self._block(penalty.spec, name, self.params[name])
+        into = self._block(penalty.spec, name, into)
+        if rows is None:
+            into.add_(penalty.spec.slope(w) * self._spread(strength_K, w))
+        else:
+            w = w[rows]
+            into.index_add_(0, rows, penalty.spec.slope(w) * self._spread(strength_K[rows], w))
 
-    def _cap(self, param: Tensor, limit_K: Tensor) -> None:
-        """Scale each output unit's incoming weights, (I,), to norm <= limit where limit > 0."""
-        norm_K1O = torch.linalg.vector_norm(param, dim=1, keepdim=True)
-        limit = self._spread(limit_K, param)
-        over = (norm_K1O > limit) & (limit > 0)
-        param.mul_(torch.where(over, limit / norm_K1O, 1.0))
+    def _project(self, penalty: Penalty, name: str) -> None:
+        """A constraint on the parameters, in place."""
+        assert penalty.spec.project is not None
+        w, limit_K = self._block(penalty.spec, name, self.params[name]), penalty.strengths[name]
+        rows = penalty.rows(name)
+        if rows is None:
+            penalty.spec.project(w, self._spread(limit_K, w))
+        else:
+            own = w[rows]
+            penalty.spec.project(own, self._spread(limit_K[rows], own))
+            w[rows] = own
+
+    def _move(self, name: str, param: Tensor, step: int) -> None:
+        state = [self.state[f"{name}@{i}"] for i in range(self.optimizer.slots)]
+        settings = {key: self._spread(column, param) for key, column in self.settings.items()}
+        rate = self._spread(self.rate(name), param)
+        self.optimizer.step(
+            param, self.grads[name], state, self.scratch[name], rate, step, **settings
+        )

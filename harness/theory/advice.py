@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from harness.components.biases import BIASES, BiasLaw
 from harness.numerics.logit_law import LogitLaw
+from harness.theory.layer_laws import bias_law
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -29,6 +31,7 @@ GOOD = 1.05  # expected loss up to this multiple of the uniform loss is a good s
 WRONG = 1.5  # from this multiple on it is confident and wrong
 CLOSE = 1.01  # a recommended start comes this close to the uniform loss
 ROUNDING = 3e-6  # relative error of a whole-split float32 loss, added to the spread
+PLAIN = "zero"  # the bias recommended beside a smaller output layer, where no better one is known
 SATURATED = 0.3  # share of saturated units that is worth a word, where saturation is a fault
 
 
@@ -39,7 +42,12 @@ class SmartStart:
     loss: float  # lowest over all output biases, in the loss's own units
     bias: str  # that bias, as a formula in the training shares p
     reached: float  # what `overrides` give
-    overrides: tuple[str, ...]
+    output_bias: str  # the init.output_bias that reaches it, with output weights of 0
+
+    @property
+    def overrides(self) -> tuple[str, ...]:
+        """The settings that reach it."""
+        return "init.output_scale=0", f"init.output_bias={self.output_bias}"
 
 
 @dataclass(frozen=True)
@@ -130,17 +138,22 @@ def smart_start(loss: Loss, facts: Facts) -> SmartStart | None:
         return None
     p = np.asarray(facts.targets)
     best = spec.best_constant(p, smoothing=a, summed=summed)
-    choices = {"zero": (0.0,) * facts.V}
-    if facts.kind == "classes":
-        choices["log_unigram"] = facts.log_unigram
     reached = {
         name: float(spec.expected(LogitLaw(0.0, mean), p, smoothing=a, summed=summed))
-        for name, mean in choices.items()
+        for name, mean in _vectors(facts).items()
     }
     name = min(reached, key=reached.__getitem__)
-    return SmartStart(
-        best.loss, best.bias, reached[name], ("init.output_scale=0", f"init.output_bias={name}")
-    )
+    return SmartStart(best.loss, best.bias, reached[name], name)
+
+
+def _vectors(facts: Facts) -> dict[str, tuple[float, ...]]:
+    """Output biases that are alike in every draw, by the name that sets them; plain ones first."""
+    specs = {name: BIASES.get(name) for name in BIASES.built_in()}
+    return {
+        name: tuple(spec.vector(facts.counted).tolist())
+        for name, spec in sorted(specs.items(), key=lambda pair: pair[1].of_symbols)
+        if spec.vector is not None and (facts.kind == "classes" or not spec.of_symbols)
+    }
 
 
 def advise(
@@ -153,7 +166,7 @@ def advise(
     tips = []
     if expected is None or expected > GOOD * uniform:
         bias = init.output_bias or init.bias
-        kept = bias if bias == "log_unigram" and _fits(smart) else "zero"
+        kept = bias if smart and smart.output_bias == bias else PLAIN
         extra = "" if kept == bias else f" init.output_bias={kept}"
         for factor in (0.3, 0.1, 0.03, 0.01, 0.003, 0.001, 0.0):
             scale = float(f"{init.output_scale * factor:.3g}")
@@ -181,14 +194,14 @@ def advise(
 
 def _unsaturated(init: Init) -> str:
     """The setting to change for preactivations of ordinary size."""
-    if init.scheme not in ("kaiming", "orthogonal", "xavier"):
+    if not init.spec.scaled:
         return "init.scheme=kaiming"
     if init.weight_scale > 1:
         return "init.weight_scale=1"
     if init.embed_scale > 1:
         return "init.embed_scale=1"
-    return "init.bias=zero" if init.bias != "zero" else "a smaller init.weight_scale"
-
-
-def _fits(smart: SmartStart | None) -> bool:
-    return smart is not None and "init.output_bias=log_unigram" in smart.overrides
+    return (
+        f"init.bias={PLAIN}"
+        if bias_law(init.bias, init) != BiasLaw()
+        else "a smaller init.weight_scale"
+    )

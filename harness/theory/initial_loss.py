@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from harness.components.activations import ACTIVATIONS
+from harness.components.biases import BIASES
 from harness.numerics.logit_law import LogitLaw
 from harness.numerics.logit_pairs import Meeting
 from harness.numerics.quadrature import Array, correlate, hermite_table, normal_nodes, scale_nodes
@@ -26,7 +27,7 @@ from harness.theory.advice import (
     verdict,
     z_limit,
 )  # fmt: skip
-from harness.theory.layer_laws import layers
+from harness.theory.layer_laws import NotCovered, layers
 from harness.theory.overlap import Facts, facts
 from harness.theory.propagation import Signal, propagate
 
@@ -53,7 +54,10 @@ def expected_initial_loss(run: RunConfig, data: Dataset) -> InitialLoss:
 
 @lru_cache(maxsize=4096)
 def _initial_loss(model: Model, init: Init, loss: Loss, known: Facts) -> InitialLoss:
-    signal = _signal(model, init, known, False)
+    try:
+        signal = _signal(model, init, known, False)
+    except NotCovered as unknown:
+        return _uncovered(str(unknown), loss, known)
     if loss.spec.expected is None:
         return _untold(signal, init, loss, known)
     expected, sd = _mean(signal, init, loss, known), None
@@ -96,6 +100,17 @@ def _untold(signal: Signal, init: Init, loss: Loss, known: Facts) -> InitialLoss
     )  # fmt: skip
 
 
+def _uncovered(why: str, loss: Loss, known: Facts) -> InitialLoss:
+    """A component that does not know its own law: equal logits and constants are all there is."""
+    told = loss.spec.expected is not None
+    return InitialLoss(
+        uniform=_evaluate(LogitLaw.iid(0.0, known.V), loss, known) if told else None,
+        expected=None, sd=None, logit_std=math.nan, layers=(), caveats=(why,),
+        smart_start=smart_start(loss, known),
+        advice=f"no loss is expected, since {why}; compare it with its value at equal logits",
+    )  # fmt: skip
+
+
 def _logit_std(signal: Signal, init: Init, known: Facts) -> float:
     return math.nan if signal.overflow else _law(signal, init, known).noise
 
@@ -113,10 +128,11 @@ def _signal(model: Model, init: Init, known: Facts, normalised: bool) -> Signal:
 def _law(signal: Signal, init: Init, known: Facts) -> LogitLaw:
     """The logits' law at the mean variance."""
     out = signal.output
-    mean = (out.bias_mean,) * known.V
-    if init.output_bias == "log_unigram":
-        mean = known.log_unigram
-    return LogitLaw(math.sqrt(float(signal.variance.mean())), mean, out.bias_half_width)
+    mean = (out.bias.mean,) * known.V
+    vector = BIASES.get(init.output_bias or init.bias).vector
+    if vector is not None:
+        mean = tuple(vector(known.counted).tolist())
+    return LogitLaw(math.sqrt(float(signal.variance.mean())), mean, out.bias.half_width)
 
 
 def _evaluate(law: LogitLaw, loss: Loss, known: Facts) -> float:
@@ -240,17 +256,19 @@ def _caveats(
             f"one draw tells little: the spread is {sd / abs(expected):.0%} of the expected loss, "
             "and skewed"
         )
-    shared = (init.bias_scale if init.output_bias == "uniform" else 0.0) ** 2 / 3
+    shared = signal.output.bias.half_width**2 / 3
     if loss.spec.uniform_bias and shared > 0.3 * (shared + float(signal.variance.mean())):
         out.append(
             "a uniform output bias: the spread over draws is computed as if the bias were normal; "
             f"with the weights at 0 it came out {loss.spec.uniform_bias}, so read z with care"
         )
     small = min(layer for layer in (known.block * model.n_embd, *model.hidden))
-    if init.scheme == "uniform" and small < 10:
+    kurtosis = init.spec.kurtosis
+    if kurtosis and small < 10:
         out.append(
-            f"sums of {small} uniform weights are not normal: their tails are lighter by "
-            f"{1.2 / small:.0%} in kurtosis; likely error of the loss about {0.3 / small:.0%}"
+            f"sums of {small} {init.scheme} weights are not normal: their tails are "
+            f"{'lighter' if kurtosis < 0 else 'heavier'} by {abs(kurtosis) / small:.0%} in "
+            f"kurtosis; likely error of the loss about {abs(kurtosis) / 4 / small:.0%}"
         )
     if model.batch_norm and model.hidden:
         trained = _signal(model, init, known, True)

@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
+    from harness.components.biases import Targets
     from harness.data.dataset import Dataset
     from harness.numerics.quadrature import Array
 
@@ -38,7 +39,7 @@ class Facts:
     V: int
     block: int
     targets: Array  # (V,) share of each target; binary: (2,) of -1 and of +1
-    log_unigram: tuple[float, ...]  # the bias that init.output_bias=log_unigram sets
+    counted: Targets  # what a bias may know of them
     joint: Array | None = (
         None  # (M, V, V): two examples agree at m positions and have these targets
     )
@@ -65,11 +66,9 @@ def facts(data: Dataset) -> Facts:
             weights[here] = share / max(int(here.sum()), 1)
         return Facts(
             kind="binary", V=1, block=int(train.x_NT.shape[1]), targets=data.unigram,
-            log_unigram=(), inputs=train.x_NT[order].astype(float), labels=labels,
+            counted=data.targets, inputs=train.x_NT[order].astype(float), labels=labels,
             weights=weights / weights.sum(),
         )  # fmt: skip
-    # a symbol that training never shows counts as half an example there
-    floor = 0.5 / max(train.n, 1)
     rows_PT = train.contexts_CT[train.pair_context_P]
     weight_P = train.pair_count_P / train.n
     joint = overlaps(rows_PT, train.pair_target_P, weight_P, data.V)
@@ -78,7 +77,7 @@ def facts(data: Dataset) -> Facts:
     repeats, shared = _repeats(rows_PT, weight_P, data.V)
     return Facts(
         kind="classes", V=data.V, block=rows_PT.shape[1], targets=data.unigram,
-        log_unigram=tuple(math.log(max(float(p), floor)) for p in data.unigram),
+        counted=data.targets,
         joint=joint, overlap=overlap,
         same=np.divide(one, overlap, out=np.zeros_like(one), where=overlap > 1e-12),
         repeats=repeats, shared=shared,

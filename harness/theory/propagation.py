@@ -93,18 +93,19 @@ def propagate(model: Model, init: Init, facts: Facts, *, normalised: bool = Fals
     differ in the output layer alone share the work below it.
     """
     output = layers(model, init, facts)[-1]
-    below = dataclasses.replace(init, output_scale=1.0, output_bias="zero")
+    below = dataclasses.replace(init, output_scale=1.0, output_bias=init.bias)
     state, pairs, table, overflow = _features(model, below, facts, normalised)
     q, own, k, common = _linear(output, state, pairs)
     overflow |= bool(q.max(initial=0.0) > OVERFLOW)
     if output.orthogonal:  # |z| is fixed by the columns' length: less spread than normal weights
-        drawn = np.maximum(1 - output.bias_std**2 / np.maximum(q, 1e-300), 0.0)
+        drawn = np.maximum(1 - output.bias.std**2 / np.maximum(q, 1e-300), 0.0)
         n = max(output.fan_in, output.fan_out)
         own = own - 2 / n * drawn**2
         both = drawn[pairs.left] * drawn[pairs.right]
         common = common - 2 / n * both * _correlation(k, q, pairs) ** 2
-    # relu passes nothing back at 0, where its units then stay
-    closed = output.weight == 0 or (bool(model.hidden) and model.activation == "relu")
+    # a unit that passes nothing back at 0, as a ReLU, stays there
+    shut = bool(model.hidden) and ACTIVATIONS.get(model.activation).shut_at_zero
+    closed = output.weight == 0 or shut
     dead = closed and not state.square.any()
     return Signal(q, own, k, common, pairs, output, table, overflow, dead)
 
@@ -117,7 +118,7 @@ def _features(
     state, pairs = (
         _points(facts)
         if facts.kind == "binary"
-        else _contexts(facts, embedding_std(init), model.n_embd, init.scheme == "uniform")
+        else _contexts(facts, embedding_std(init), model.n_embd, init.spec.embedding_kurtosis)
     )
     table, overflow = [], False
     phi = ACTIVATIONS.get(model.activation)
@@ -140,15 +141,15 @@ def _correlation(k: Array, q: Array, pairs: Pairs) -> Array:
     return np.clip(np.divide(k, size, out=np.ones_like(k), where=size > 0), -1.0, 1.0)
 
 
-def _contexts(facts: Facts, std: float, D: int, uniform: bool) -> tuple[State, Pairs]:
+def _contexts(facts: Facts, std: float, D: int, excess: float) -> tuple[State, Pairs]:
     """Class data: one standing-in example, pairs by the number m of positions that agree.
 
     Rows of one finite embedding are not orthogonal: the inputs' correlation scatters around m/T
     by about sqrt((T - m) / D) / T; three nodes for each m stand for that. The variance of a
-    squared entry is 2 std^4 for a normal embedding, .8 std^4 for a uniform one.
+    squared entry is (2 + excess kurtosis) std^4: 2 for a normal embedding, .8 for a uniform one.
     """
     T, square = facts.block, std**2
-    kurtosis = 0.8 if uniform else 2.0
+    kurtosis = 2.0 + excess
     rho, weight, level = [], [], []
     assert facts.overlap is not None
     for m in range(T + 1):
@@ -186,7 +187,7 @@ def _points(facts: Facts) -> tuple[State, Pairs]:
 
 def _linear(layer: Layer, state: State, pairs: Pairs) -> tuple[Array, Array, Array, Array]:
     """(q, relative variance of q, k, relative covariance of two q) of a layer's preactivations."""
-    gain, bias = layer.weight**2 * layer.fan_in, layer.bias_std**2
+    gain, bias = layer.weight**2 * layer.fan_in, layer.bias.std**2
     q = gain * state.square + bias
     share = np.divide(gain, q, out=np.zeros_like(q), where=q > 0)  # nothing varies where q is 0
     own = share**2 * np.maximum(state.scatter, 0.0)
@@ -201,9 +202,9 @@ def _activated(
     x, w = normal_nodes()
     left, right = pairs.left, pairs.right
     offset, share = np.zeros(1), np.ones(1)
-    if layer.bias_half_width > 0:
+    if layer.bias.half_width > 0:
         offset, share = uniform_nodes(24 if len(q) == 1 else 6)
-    offset = layer.bias_mean + layer.bias_half_width * offset
+    offset = layer.bias.mean + layer.bias.half_width * offset
 
     def values(variance: Array) -> Array:  # (..., B, X)
         return phi.values(np.sqrt(variance)[..., None, None] * x + offset[:, None])
@@ -233,7 +234,7 @@ def _activated(
     ratio = np.divide(mean, second, out=np.ones_like(mean), where=second > 0)
     lift = np.sqrt(ratio[left] * ratio[right])
     report = (
-        math.sqrt(float(q.mean()) + layer.bias_half_width**2 / 3),
+        math.sqrt(float(q.mean()) + layer.bias.half_width**2 / 3),
         math.sqrt(max(float(mean.mean() - ((a @ w) @ share).mean() ** 2), 0.0)),
         _saturated(phi, a, np.sqrt(q)[..., None, None] * x + offset[:, None], w, share),
     )

@@ -3,8 +3,11 @@
 import pytest
 import yaml
 
+from harness.components.inits import INITS
 from harness.components.losses import LOSSES
-from harness.components.names import OPTIMIZERS, REGULARIZERS, SCHEMES, SOURCES
+from harness.components.names import SOURCES
+from harness.components.optimizers import OPTIMIZERS
+from harness.components.penalties import PENALTIES
 from harness.config.run import RunConfig, run_config
 from harness.config.settings import Ledger, Tracking
 from harness.paths import conf_dir
@@ -29,8 +32,8 @@ def test_config_yaml_holds_every_default():
 
 @pytest.mark.parametrize(
     ("group", "names"),
-    [("loss", LOSSES), ("reg", REGULARIZERS), ("optim", OPTIMIZERS), ("data", SOURCES),
-     ("init", SCHEMES)],
+    [("loss", LOSSES), ("reg", PENALTIES), ("optim", OPTIMIZERS), ("data", SOURCES),
+     ("init", INITS)],
 )  # fmt: skip
 def test_every_name_has_its_file(group, names):
     key = "scheme" if group == "init" else "name"
@@ -44,7 +47,7 @@ def test_a_loss_is_two_lines():
 
 
 def test_every_regularizer_sets_its_strength():
-    strengths = {name: read(f"reg/{name}.yaml")["strength"] for name in REGULARIZERS}
+    strengths = {name: read(f"reg/{name}.yaml")["strength"] for name in PENALTIES}
     assert strengths["none"] == 0
     assert strengths["l2"] == 0.01  # as in the lecture's notes
     assert strengths["dropout"] == 0.1

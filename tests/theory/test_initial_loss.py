@@ -20,7 +20,6 @@ from harness.components.losses import LOSSES
 from harness.components.losses.hinge import lowest_levels
 from harness.config.run import Data, Init, Loss, Model, RunConfig
 from harness.data.dataset import load_data
-from harness.engine.initialization import log_unigram
 from harness.numerics.logit_law import log_sum_exp, probabilities, products
 from harness.numerics.logit_pairs import Meeting
 from harness.theory.estimate import describe
@@ -29,7 +28,6 @@ from harness.theory.initial_loss import (
     expected_initial_loss,
     verdict,
 )
-from harness.theory.overlap import facts
 from tests.support.start_reference import draw_logits, measure
 
 V = 27
@@ -285,7 +283,6 @@ def test_log_unigram_start_is_the_unigram_cross_entropy(names):
     assert got.expected == pytest.approx(float(-(u * np.log(u)).sum()), abs=1e-12)
     assert got.expected == pytest.approx(2.8226, abs=5e-5)  # counted over the training split
     assert got.sd == 0 and verdict(got.expected, got)[0] is None
-    assert facts(names).log_unigram == pytest.approx(log_unigram(names), abs=1e-14)
 
 
 def test_best_constant_starts(names):

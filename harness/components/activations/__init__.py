@@ -57,6 +57,12 @@ class ActivationSpec(Spec):
     keeps_pre: bool = True
     kernel: int | None = None
 
+    @property
+    def shut_at_zero(self) -> bool:
+        """Whether a unit at exactly 0 is saturated, so that nothing ever moves it from there."""
+        zero = np.zeros(1)
+        return self.saturated is not None and bool(self.saturated(zero, zero).any())
+
     def apply(self, pre: Tensor, out: Tensor) -> None:
         """phi(pre / scale) into `out`."""
         if self.forward is not None:

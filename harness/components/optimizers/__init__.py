@@ -11,19 +11,29 @@ from harness.components.spec import Spec
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class OptimizerSpec(Spec):
-    """One optimizer over stacked parameters, each run with its own rate.
+    """One optimizer over stacked parameters, each run with its own learning rate.
 
-    slots: tensors of state a parameter, each like it and zero at first. step: (param, grad,
-    slots, rate_K..., step) in place, with the scratch tensor it asks for. scratch: it needs one.
-    in_place: the update is param - rate * gradient exactly, so gradients may be added into the
-    parameters without buffers of their own. uses_momentum: `optim.momentum` has a meaning.
+    step(param, grad, state, scratch, rate, t, **settings): one step of one parameter of K runs,
+    in place, (K, ...). state and scratch are sequences of tensors like param: the former, `slots`
+    many, begin at 0 and stay between steps (they are saved in checkpoints); the latter, `buffers`
+    many, hold nothing from one call to the next. rate: this step's learning rate, (K, 1, ...),
+    schedule included. t: the step's number, from 0. The gradient holds penalties, not decay, and
+    is not used again.
+    settings: names of the `optim.*` settings it reads (momentum). They, and those of its own in
+    `params`, come as keyword arguments, numbers as tensors (K, 1, ...), one value a run.
+    in_place: the step is param - rate * grad and nothing else. The engine then adds gradients to
+    the parameters as they arise, and keeps no buffers for them.
+    lr: the learning rate that choosing it by name alone gives.
+    kernel: code of the native kernel's form; None: torch.
     """
 
-    step: Callable[..., None] | None = None
+    step: Callable[..., None]
     slots: int = 0
-    scratch: bool = False
+    buffers: int = 0
+    settings: tuple[str, ...] = ()
     in_place: bool = False
-    uses_momentum: bool = False
+    lr: float = 0.1
+    kernel: int | None = None
 
 
 OPTIMIZERS: Registry[OptimizerSpec] = Registry("optimizer", OptimizerSpec, __name__)

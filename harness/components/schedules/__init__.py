@@ -11,9 +11,14 @@ from harness.components.spec import Spec
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class ScheduleSpec(Spec):
-    """One schedule. factor: (step, steps) -> multiple of the learning rate; step counts from 0."""
+    """One schedule of the learning rate.
+
+    factor(step, steps, **settings) -> multiple of `optim.lr` that step `step`, from 0, of `steps`
+    uses. settings: names of the `optim.*` settings it reads, which come as keyword arguments.
+    """
 
     factor: Callable[..., float]
+    settings: tuple[str, ...] = ()
 
 
 SCHEDULES: Registry[ScheduleSpec] = Registry("schedule", ScheduleSpec, __name__)
