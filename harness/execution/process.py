@@ -27,7 +27,7 @@ import time
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 
@@ -37,6 +37,7 @@ from harness.engine.chunk import Chunk, Interrupted, State
 from harness.engine.device import device_of, one_thread
 from harness.records.durable import LedgerError
 from harness.records.ledger import Ledger
+from harness.records.record import RunRecord
 from harness.system import same_bits
 
 Emit = Callable[[Mapping[str, Any]], None]
@@ -73,6 +74,25 @@ def main() -> None:
     emit({"kind": "stopped"})
 
 
+class Keeper(Protocol):
+    """What of a ledger a chunk needs; where there is none to be seen, ray_task.Sent."""
+
+    def intact(self, run_id: str) -> bool:
+        """Whether a run has a whole record."""
+
+    def write(self, record: RunRecord, *, replace: bool = False) -> bool:
+        """Keep a finished run."""
+
+    def load_checkpoint(self, run_id: str) -> dict[str, Any] | None:
+        """The state of an unfinished run."""
+
+    def save_checkpoint(self, run_id: str, state: Mapping[str, Any]) -> None:
+        """Keep it."""
+
+    def write_failure(self, run_id: str, message: str, traceback: str = "") -> None:
+        """Keep why a run failed."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Work:
     """What holds for all chunks of a worker.
@@ -81,7 +101,7 @@ class Work:
     training goes on.
     """
 
-    ledger: Ledger
+    ledger: Keeper
     emit: Emit
     stopping: Callable[[], bool] = lambda: False
     checkpoint_seconds: float = 30.0
