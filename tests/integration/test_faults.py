@@ -31,6 +31,7 @@ from tests.support.driven import (
     wait_for,
     workers_of,
 )
+from tests.support.faults import HOOK, custom
 
 GRID = ["sweep", *TINY, "train.steps=3000", "seed=0,1,2,3", "tracking=off", "--quiet",
         "ledger.checkpoint_seconds=0.2", "engine.workers=2"]  # fmt: skip
@@ -43,34 +44,6 @@ def calm(tmp_path_factory):
     code, _, err = harness(*GRID, cwd=folder)
     assert code == 0, err
     return numbers(folder / "runs")
-
-
-def custom(folder: Path, code: str) -> str:
-    """A folder whose sitecustomize.py runs in every Python process that has it on its path."""
-    folder.mkdir(exist_ok=True)
-    (folder / "sitecustomize.py").write_text(code)
-    return str(folder)
-
-
-# Calls `patch(module)` on harness.engine.chunk as soon as it is imported.
-HOOK = """
-import importlib.abc, importlib.util, sys
-
-class Finder(importlib.abc.MetaPathFinder):
-    def find_spec(self, name, path, target=None):
-        if name != "harness.engine.chunk":
-            return None
-        sys.meta_path.remove(self)
-        spec = importlib.util.find_spec(name)
-        real = spec.loader.exec_module
-        def exec_module(module):
-            real(module)
-            patch(module)
-        spec.loader.exec_module = exec_module
-        return spec
-
-sys.meta_path.insert(0, Finder())
-"""
 
 
 def test_one_diverging_run_leaves_99_others_bitwise_as_they_were():
