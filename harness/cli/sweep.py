@@ -7,6 +7,7 @@ tracking second.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
 import time
@@ -85,6 +86,8 @@ def run_jobs_of(
 
     Raises StoppedError after SIGINT or SIGTERM, once what was finished is safe.
     """
+    from harness.execution.interface import open_executor
+
     jobs = check_jobs(configs)
     if options.dry_run:
         from harness.cli import dry_run
@@ -99,11 +102,19 @@ def run_jobs_of(
     _check_disk(jobs, ledger)
     if options.into is not None:
         ledger.read_sweep(options.into)  # an unknown one is refused before anything is made
-    ledger.prepare()
-    with ledger.lock_sweep(_sweep_id(jobs, options, ledger)):
+    name = _sweep_id(jobs, options, ledger)
+    finished = set() if options.again else ledger.finished(jobs.runs, verify=True)
+    with contextlib.ExitStack() as stack:
+        place = _place(jobs, options, name, ledger)
+        executor = None
+        if len(finished) < len(jobs.runs):  # one that cannot be had is told before all is made
+            executor = open_executor(jobs.executor, place)
+            stack.callback(executor.close)
+        ledger.prepare()
+        stack.enter_context(ledger.lock_sweep(name))
         fresh = _manifest(jobs, options, overrides, ledger)
         manifest = ledger.write_sweep(fresh, replace=options.into is not None)
-        failed = _train(jobs, options, manifest, ledger)
+        failed = _train(jobs, options, manifest, finished, place, executor)
         rows = outcome.rows_of(ledger, jobs.runs)
         if jobs.ledger.weights == "best" and not options.single:
             ledger.keep_best_weights(manifest.sweep_id)
@@ -195,12 +206,13 @@ def _manifest(
     return ledger.read_sweep(options.into).joined(fresh)
 
 
-def _train(jobs: Jobs, options: Options, manifest: SweepManifest, ledger: Ledger) -> dict[str, str]:
+def _train(
+    jobs: Jobs, options: Options, manifest: SweepManifest, finished: set[str], place: Place,
+    executor: Executor | None,
+) -> dict[str, str]:  # fmt: skip
     """Train what is not finished, telling ledger and tracking; run_id -> message of failed runs."""
-    from harness.execution.interface import open_executor
     from harness.tracking.tracker import open_tracking
 
-    finished = set() if options.again else ledger.finished(jobs.runs, verify=True)
     todo = {run_id: run for run_id, run in jobs.runs.items() if run_id not in finished}
     if finished:
         what = "this run is" if options.single else f"{len(finished)} of {len(jobs.runs)} runs are"
@@ -208,10 +220,8 @@ def _train(jobs: Jobs, options: Options, manifest: SweepManifest, ledger: Ledger
         console.say(f"{what} finished already{hint}.")
         if options.single:
             return {}
-    tracker = open_tracking(jobs.tracking, ledger)
+    tracker = open_tracking(jobs.tracking, place.ledger)
     with stop_signals() as stop:
-        place = _place(jobs, options, manifest, ledger)
-        executor = open_executor(jobs.executor, place) if todo else None
         tracker.open_sweep(manifest)
         for run_id in finished:  # complete under this parent too, without training
             tracker.finished(run_id)
@@ -280,12 +290,12 @@ def _run_all(
     return failed
 
 
-def _place(jobs: Jobs, options: Options, manifest: SweepManifest, ledger: Ledger) -> Place:
+def _place(jobs: Jobs, options: Options, name: str, ledger: Ledger) -> Place:
     from harness.execution.interface import Place
 
     tracked = jobs.tracking.name != "off"
     return Place(
-        ledger=ledger, name=manifest.sweep_id, replace=options.again, cluster=jobs.cluster,
+        ledger=ledger, name=name, replace=options.again, cluster=jobs.cluster,
         processes=1 if options.single else _workers(jobs),
         checkpoint_seconds=jobs.ledger.checkpoint_seconds, say=console.say,
         live=tuple({WATCHED, *STEP_SERIES} if tracked else {WATCHED}),

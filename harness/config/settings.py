@@ -81,9 +81,10 @@ class Ray:
 
     def __post_init__(self) -> None:
         check("engine.ray.", self)
-        if self.address is None:
+        if self.address in (None, "auto"):
             return
-        if "://" in self.address or not self.address.strip():
+        host, _, port = str(self.address).rpartition(":")
+        if not host or "/" in host or not port.isdecimal():
             raise ConfigError(
                 f"engine.ray.address is {shown(self.address)}; allowed: null (Ray on this "
                 "machine), auto, or HOST:PORT of a cluster that this machine has joined (`ray "

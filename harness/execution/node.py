@@ -13,7 +13,7 @@ from typing import Any
 from harness import __version__
 from harness.config.run import NUMERICS, RunConfig, run_config
 from harness.data.dataset import load_data
-from harness.engine.training import device_of
+from harness.engine.device import device_of
 from harness.errors import HarnessError
 from harness.execution.interface import Place, Task
 from harness.system import same_bits
@@ -40,13 +40,15 @@ def runs_of(plain: Mapping[str, Any]) -> dict[str, RunConfig]:
             f"has harness {__version__} and the command was given to {plain['version']}: install "
             "the same version on every machine"
         )
-    runs = {run_id: run_config(values) for run_id, values in plain["runs"].items()}
-    for run_id, run in runs.items():
+    runs: dict[str, RunConfig] = {}
+    for run_id, values in plain["runs"].items():
         try:
+            run = runs[run_id] = run_config(values)
             data = load_data(run.data)
         except HarnessError as error:
             raise _unlike(
-                f"cannot load the data: {error} Put the file where all machines see it"
+                f"cannot train run {run_id}: {error} A data file must be where all machines see "
+                "it, and a plug-in installed on each"
             ) from error
         here = run.run_id(data.sha256, device_of(run))
         if here != run_id:

@@ -10,6 +10,7 @@ import json
 import logging
 import os
 import signal
+import socket
 import threading
 import time
 import uuid
@@ -31,6 +32,7 @@ A_CORE = 2  # tasks in flight: one in training, one on its way
 SPEAK_SECONDS = 0.5  # between batches of a task's words ...
 WORDS_A_SECOND = 500  # ... but no more than so many of all tasks together
 LOOK_SECONDS = 2.0  # between looks at how large the cluster is
+ANSWER_SECONDS = 5.0  # for the head of a cluster to take a connection
 FETCH_SECONDS = 60.0  # for what a living node has said to come here
 STORE_BYTES = 100_000_000  # Ray's object store on this machine: what is sent is small
 
@@ -48,8 +50,6 @@ class RayExecutor:
         self.nodes = node.Nodes()
         self.hosts: dict[Any, str] = {}  # stream -> id of the node that speaks
         self.probe = f"probe.{uuid.uuid4().hex}"
-        (place.ledger.root / "tmp").mkdir(parents=True, exist_ok=True)
-        (place.ledger.root / "tmp" / self.probe).touch()
         self.function = ray.remote(num_returns="streaming", max_retries=0)(ray_task.train_chunk)
 
     @property
@@ -75,6 +75,8 @@ class RayExecutor:
 
     def submit(self, tasks: Sequence[Task]) -> None:
         """Hand each task to Ray."""
+        self.place.ledger.scratch.mkdir(parents=True, exist_ok=True)
+        (self.place.ledger.scratch / self.probe).touch()
         speak = max(SPEAK_SECONDS, A_CORE * self.cores / WORDS_A_SECOND)
         for task in tasks:
             order = node.order(task, self.place) | {"probe": self.probe, "speak_seconds": speak}
@@ -159,8 +161,8 @@ class RayExecutor:
         for stream in self.tasks:
             ray.cancel(stream, force=True)
         self.tasks.clear()
-        (self.place.ledger.root / "tmp" / self.probe).unlink(missing_ok=True)
-        if self.own:
+        (self.place.ledger.scratch / self.probe).unlink(missing_ok=True)
+        if self.own and ray.is_initialized():
             ray.shutdown()
 
 
@@ -179,14 +181,17 @@ def _connect(place: Place) -> None:
     before = signal.getsignal(signal.SIGTERM)
     _quiet()
     try:
+        if address not in (None, "auto"):  # Ray itself would try for minutes
+            host, _, port = address.rpartition(":")
+            socket.create_connection((host, int(port)), timeout=ANSWER_SECONDS).close()
         ray.init(
             address=address or "local", log_to_driver=False, logging_level=logging.CRITICAL,
             **({} if address else here),
         )  # fmt: skip
-    except (ConnectionError, RuntimeError, ValueError, TimeoutError) as error:
-        reason = " ".join(str(error).split())[:300]
+    except (OSError, RuntimeError, ValueError) as error:
+        reason = " ".join(str(error).split())[:300].rstrip(".")
         raise ConfigError(
-            f"engine.ray.address is {address or 'null'}, and no Ray answers: {reason} Allowed: "
+            f"engine.ray.address is {address or 'null'}, and no Ray answers: {reason}. Allowed: "
             "null (Ray on this machine), or the address of a cluster that this machine has joined "
             "(`ray start --head` there, `ray start --address=HOST:6379` here)."
         ) from error

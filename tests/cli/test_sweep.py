@@ -37,7 +37,7 @@ class Stand:
         return "cpu"
 
     def run_jobs(self, runs, *, executor, place, on_event, stop):
-        assert executor == "local"
+        assert executor.name == "local"
         for run_ in runs:
             run_id = run_.run_id(check_jobs([run_.nested()]).checksums[run_.data])
             if self.signal is not None:
@@ -95,7 +95,10 @@ def stand(monkeypatch, tmp_path):
         monkeypatch.setitem(sys.modules, f"harness.{name}", module)
     execution = sys.modules["harness.execution.interface"]
     execution.Place = types.SimpleNamespace
-    execution.check_executor = execution.open_executor = lambda name, place=None: name
+    execution.check_executor = lambda name: None
+    execution.open_executor = lambda name, place: types.SimpleNamespace(
+        name=name, close=lambda: None
+    )
     monkeypatch.chdir(tmp_path)
     return stand
 

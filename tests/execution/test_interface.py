@@ -14,7 +14,7 @@ import pytest
 
 from harness.config.run import Data, Engine, Model, RunConfig, Train
 from harness.config.settings import Cluster, Ray
-from harness.engine.training import train
+from harness.engine.train import train
 from harness.errors import ConfigError
 from harness.execution import interface
 from harness.execution.interface import (
