@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from harness.engine.calibration import LINKS, scores, told
+from harness.components.losses import LINKS
+from harness.engine.calibration import scores, told
 from harness.errors import ConfigError, DataError, HarnessError
 from harness.numerics.randomness import stream
 

@@ -30,9 +30,13 @@ class Spec:
 
 
 def functions_of(spec: Spec) -> dict[str, Callable[..., Any]]:
-    """The functions in a spec, by the names of their fields."""
-    values = {entry.name: getattr(spec, entry.name) for entry in dataclasses.fields(spec)}
-    return {name: value for name, value in values.items() if callable(value)}
+    """The functions that a component's author put into its spec, by the names of their fields."""
+    found = {}
+    for entry in dataclasses.fields(spec):
+        value = getattr(spec, entry.name)
+        if callable(value) and value is not entry.default:
+            found[entry.name] = value
+    return found
 
 
 def bound(spec: S, settings: Mapping[str, Any]) -> S:

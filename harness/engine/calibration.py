@@ -25,6 +25,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from harness.components.losses import LINKS
+
 if TYPE_CHECKING:
     from harness.components.losses import LossSpec
     from harness.data.dataset import Dataset
@@ -32,7 +34,6 @@ if TYPE_CHECKING:
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
-LINKS = ("softmax", "clip", "sigmoid")
 EPS = 0.005  # least estimate of a probability; from .003 to .01 raw squared error on names gives
 # the same NLL to .01 nats, at .001 and .03 it is .02 and .05 worse
 T_LOW, T_HIGH = 1e-3, 1e3  # a fit at such a bound means that the outputs say nothing

@@ -12,9 +12,9 @@ import torch
 
 from harness.analysis import sampling
 from harness.analysis.sampling import Sample, draw, sample
+from harness.components.losses import LINKS
 from harness.config.run import Data, Loss, Model, RunConfig, Train
 from harness.data.dataset import load_data
-from harness.engine.calibration import LINKS
 from harness.engine.train import train
 from harness.errors import ConfigError, HarnessError
 

@@ -11,7 +11,7 @@ from torch.testing import assert_close
 
 from harness.components.losses import LOSSES
 
-NAMES = LOSSES.having(kind="binary")
+NAMES = ["squared_error", "binary_cross_entropy", "max_margin"]  # those that `by_torch` knows
 
 
 def value(name, z, y):

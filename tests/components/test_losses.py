@@ -13,7 +13,8 @@ from torch.testing import assert_close
 
 from harness.components.losses import LOSSES
 
-CLASS_LOSSES = LOSSES.having(kind="classes")
+# those that `by_torch` and the values by hand below know
+CLASS_LOSSES = ["cross_entropy", "nll", "mse", "brier", "bce", "hinge", "crammer_singer"]
 SHIFT_INVARIANT = ["cross_entropy", "nll", "brier", "hinge", "crammer_singer"]
 CASES = [
     (name, summed, smooth)

@@ -227,6 +227,8 @@ def test_settings_of_its_own_reach_every_function():
     )  # fmt: skip
     own = bound(given, {"gamma": 3.0})
     assert own.value(2) == 6 and own.multiplier(1, True) == 4 and own.gradient is None
+    plain = bound(LossSpec(value=given.value, params=given.params), {"gamma": 3.0})
+    assert plain.multiplier(1, True) == 1.0  # a default knows nothing of it
 
 
 def test_two_settings_are_two_specs_and_equal_ones_are_one(losses):

@@ -188,7 +188,9 @@ def test_softmax_moments_agree_with_each_other():
 
 
 @pytest.mark.parametrize("s", [0.1, 1.0, 5.0])
-@pytest.mark.parametrize("name", LOSSES.having(kind="classes"))
+@pytest.mark.parametrize(
+    "name", ["cross_entropy", "nll", "mse", "brier", "bce", "hinge", "crammer_singer"]
+)
 def test_covariance_between_two_examples(name, s):
     """40,000 pairs of correlated logits, equal and different targets: to 6 % and 5 standard errors.
 

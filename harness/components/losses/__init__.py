@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     Array = npt.NDArray[np.float64]
 
 
+LINKS = ("softmax", "clip", "sigmoid")  # readings of the logits; see engine.calibration
+
+
 class Constant(NamedTuple):
     """The lowest loss that constant logits can have, and those logits in words."""
 
@@ -51,7 +54,7 @@ class LossSpec(Spec):
 
     likelihood: the value is the negative log likelihood of softmax(logits).
     log_probabilities: softmax of the logits is the run's own estimate, so its NLL needs no
-    calibration first. links: readings of the logits that calibration tries (analysis of outputs).
+    calibration first. links: readings of the logits that calibration tries, of LINKS.
     columns: binary alone, (logits (C,)) -> (C, 2) scores of -1 and +1; None: -z/2 and z/2.
     unit: of the value, "" where it has none. label: its name in figures, "" for the name itself.
     kernel: its code in the native kernel; None: the torch form is used.
