@@ -9,7 +9,7 @@ from harness.components.names import SOURCES
 from harness.components.optimizers import OPTIMIZERS
 from harness.components.penalties import PENALTIES
 from harness.config.run import RunConfig, run_config
-from harness.config.settings import Ledger, Tracking
+from harness.config.settings import CLUSTERS, Ledger, Tracking, own_settings
 from harness.paths import conf_dir
 
 
@@ -18,9 +18,11 @@ def read(name):
 
 
 def test_config_yaml_holds_every_default():
-    own = read("config.yaml")
-    tracking, ledger = own.pop("tracking"), own.pop("ledger")
-    del own["defaults"], own["hydra"]
+    whole = read("config.yaml")
+    tracking, ledger = whole["tracking"], whole["ledger"]
+    clusters = {name: whole["engine"][name] for name in CLUSTERS}
+    del whole["defaults"], whole["hydra"]
+    own = own_settings(whole)
     assert set(own) == {key.partition(".")[0] for key in RunConfig().flat()}
     assert run_config(own) == RunConfig()
     assert own == RunConfig().nested()
@@ -28,6 +30,7 @@ def test_config_yaml_holds_every_default():
     assert set(tracking) == set(vars(Tracking()))
     assert Ledger(**ledger) == Ledger()
     assert set(ledger) == set(vars(Ledger()))
+    assert clusters == {name: vars(kind()) for name, kind in CLUSTERS.items()}
 
 
 @pytest.mark.parametrize(
