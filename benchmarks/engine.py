@@ -60,9 +60,8 @@ def _runs(K: int) -> list[RunConfig]:
 
 
 def _advance(chunk: Chunk, steps: int) -> None:
-    for _ in range(steps):
-        chunk.train_step(chunk.step)
-        chunk.step += 1
+    chunk.backend.train(chunk.step, chunk.step + steps, range(chunk.K))
+    chunk.step += steps
 
 
 def _products(K: int) -> Callable[[], None]:

@@ -105,11 +105,15 @@ def _trial(runs: Sequence[RunConfig], data: Dataset) -> tuple[float, float]:
     """Seconds of one step and of one evaluation of these runs, stacked, on one core."""
     with one_thread():
         chunk = Chunk(runs, data)
-        chunk.train_step(0)  # the first one also sets things up
-        began, steps = time.perf_counter(), 0
+        steps, places = chunk.backend, range(len(runs))
+        first = stop = steps.stretch(0)
+        steps.train(0, stop, places)  # the first call also sets things up
+        began, at = time.perf_counter(), stop
         while time.perf_counter() - began < TIMED_SECONDS:
-            steps += 1
-            chunk.train_step(steps)
+            stop = at + steps.stretch(at)
+            steps.train(at, stop, places)
+            at = stop
+        a_step = (time.perf_counter() - began) / (at - first)
         trained = time.perf_counter()
-        chunk.evaluator.evaluate()
-        return (trained - began) / steps, time.perf_counter() - trained
+        chunk.evaluator.evaluate(places)
+        return a_step, time.perf_counter() - trained

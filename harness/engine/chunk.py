@@ -10,23 +10,19 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from harness.components.activations import ACTIVATIONS
 from harness.components.biases import BIASES
 from harness.config.run import RunConfig
 from harness.data.dataset import Dataset
-from harness.engine.batches import Batches
+from harness.engine.backend import Backend
 from harness.engine.device import device_of
-from harness.engine.diagnostics import StepDiagnostics, at_start
-from harness.engine.evaluation import Evaluator, shuffled_loss
-from harness.engine.initialization import initial_weights
-from harness.engine.network import Network
-from harness.engine.objectives import LossHeads
-from harness.engine.passes import Pass
+from harness.engine.diagnostics import unit_metrics
+from harness.engine.evaluation import shuffled_loss
+from harness.engine.stacked import Stacked
 from harness.engine.summary import finish, start_summary
-from harness.engine.updates import Updater
 from harness.records.record import RunRecord
 
 State = dict[str, Any]  # {"step", "tensors", "series", "meta"} of one run, as the ledger keeps it
-CHECK_STEPS = 16  # how often a chunk asks whether to stop or to save
 DIVERGED_NATS = 100.0  # train nll above this, and above ten times its start, counts as diverged
 
 
@@ -57,19 +53,8 @@ class Chunk:
         self.wants_states, self.stopping = wants_states, stopping
         self.K, self.steps = len(runs), first.train.steps
         self.eval_every = first.train.eval_every or 1
-        self.device = torch.device(first.engine.device)
-        dtype = getattr(torch, first.engine.dtype)
-        self.net = Network(
-            [initial_weights(run, data) for run in self.runs],
-            first.model.activation,
-            dtype,
-            self.device,
-        )
-        self.batch = Pass(self.net, first.train.batch_size, data.block_size, backward=True)
-        self.batches = Batches(self.runs, data, self.net)
-        self.heads = LossHeads(self.runs, data.V, self.batch)
-        self.updater = Updater(self.runs, self.net)
-        self.evaluator = Evaluator(self.net, self.runs, data, ("train", "val"))
+        self.backend: Backend = Stacked(self.runs, data)
+        self.evaluator = self.backend.evaluations(("train", "val"))
         self.series: list[dict[str, tuple[list[int], list[float]]]] = [{} for _ in runs]
         self.summary: list[dict[str, float]] = [{} for _ in runs]
         self.words = [""] * self.K  # the verdict on each start, in plain language
@@ -90,32 +75,17 @@ class Chunk:
                 self._evaluate(step)
             if step == self.steps or all(w is not None for w in self.final):
                 return self._finish()
-            if looked or step % CHECK_STEPS == 0:
-                self._boundary()
-            watch = StepDiagnostics(self.net, self.batch, self.updater) if looked else None
-            self.train_step(step)
-            if watch is not None:
-                for k, values in enumerate(watch.read()):
+            self._boundary()
+            going = [k for k in range(self.K) if self.final[k] is None]
+            if looked:
+                for k, values in enumerate(self.backend.observe(step, going)):
                     self._add(k, step, values)
-            self.step += 1
-
-    def train_step(self, step: int) -> None:
-        """One forward, backward and update of every run."""
-        inputs, target_KB = self.batches.load(step)
-        batch = self.batch
-        if self.net.embedding is None:
-            batch.x_KBI[:, :, : inputs.shape[2]].copy_(inputs)
-        else:
-            batch.load_codes(inputs)
-        batch.set_dropout(self.batches.masks(step))
-        if self.updater.rates_at(step):
-            descent_K = self.updater.descent_scale()
-            if descent_K is not None:
-                self.heads.carry(descent_K)
-        batch.forward(training=True)
-        self.heads.gradient(target_KB)
-        batch.backward()
-        self.updater.apply(step, batch)
+                self.step += 1
+            else:
+                ahead = self.eval_every - step % self.eval_every
+                stop = min(self.steps, step + min(ahead, self.backend.stretch(step)))
+                self.backend.train(step, stop, going)
+                self.step = stop
 
     def _seen(self, step: int) -> bool:
         """Whether this step was evaluated already, before the state we resumed from was saved."""
@@ -132,14 +102,12 @@ class Chunk:
             numbers.append(value)
 
     def _evaluate(self, step: int) -> None:
-        found = self.evaluator.evaluate()
+        going = [k for k in range(self.K) if self.final[k] is None]
+        found = self.evaluator.evaluate(going)
         if step == 0:
             self._start(found)
-        measured: dict[int, Mapping[str, float]] = {}
-        for k, values in enumerate(found):
-            if self.final[k] is not None:
-                continue
-            penalty = self.updater.penalty(k)
+        for k, values in found.items():
+            penalty = self.backend.penalty(k)
             if self.runs[k].reg.spec.value is not None:
                 values["penalty"] = penalty
             bad = not math.isfinite(values["nll/train"]) or not math.isfinite(values["loss/train"])
@@ -147,25 +115,29 @@ class Chunk:
             if step > 0 and values["nll/train"] > max(DIVERGED_NATS, 10 * start):
                 bad = True
             self._add(k, step, {n: v for n, v in values.items() if math.isfinite(v)})
-            measured[k] = values
             if bad:
                 self.diverged[k] = step
             if bad or self._out_of_patience(k):
-                self.final[k] = self.net.weights(k)
-        if self.on_evaluation is not None and measured:
-            self.on_evaluation(step, measured)
+                self.final[k] = self.backend.weights(k)
+        if self.on_evaluation is not None and found:
+            self.on_evaluation(step, found)
 
     def _out_of_patience(self, k: int) -> bool:
         patience = self.runs[k].train.early_stopping
         values = self.series[k]["nll/val"][1]
         return patience is not None and len(values) - 1 - values.index(min(values)) >= patience
 
-    def _start(self, found: Sequence[Mapping[str, float]]) -> None:
+    def _start(self, found: Mapping[int, Mapping[str, float]]) -> None:
         """What is known at step 0: measured loss, its shuffled control, spread of the logits."""
         pairs = self.evaluator.set.splits["train"]
-        for k, values in enumerate(at_start(self.evaluator)):
-            z_CV = self.evaluator.z_KCV[k]
-            run = self.runs[k]
+        for k, sums in enumerate(self.evaluator.units()):
+            z_CV, run = self.evaluator.logits(k), self.runs[k]
+            values = unit_metrics(
+                [f"hidden.{i}" for i in range(len(sums))],
+                ACTIVATIONS.get(run.model.activation),
+                sums,
+                pairs.n,
+            )
             values["init/loss_measured"] = found[k]["loss/train"]
             shuffled = shuffled_loss(z_CV, pairs, run)
             if shuffled is not None:
@@ -191,7 +163,7 @@ class Chunk:
     def states(self) -> dict[int, State]:
         """Every run's whole state between two steps, by its place in the chunk."""
         self._tick()
-        tensors = {**self.net.tensors(), **self.updater.state}
+        tensors = self.backend.state()
         out = {}
         for k in range(self.K):
             parts = {n: t[k].detach().to("cpu", copy=True) for n, t in tensors.items()}
@@ -211,7 +183,7 @@ class Chunk:
         return out
 
     def _restore(self, states: Sequence[State]) -> None:
-        tensors = {**self.net.tensors(), **self.updater.state}
+        tensors = self.backend.state()
         self.step = states[0]["step"]
         self.seconds = max(s["meta"]["seconds"] for s in states)
         self.started = min(s["meta"]["started"] for s in states)
@@ -239,15 +211,16 @@ class Chunk:
         self._tick()
         for k, weights in enumerate(self.final):  # a run that ended early is looked at as it ended
             if weights is not None:
-                self.net.load(k, weights)
-        last = Evaluator(self.net, self.runs, self.data, ("train", "val", "test"))
-        found = last.evaluate()
+                self.backend.load(k, weights)
+        last = self.backend.evaluations(("train", "val", "test"))
+        found = last.evaluate(range(self.K))
         return [
             finish(
                 self.given[k], self.data, series=self.series[k], start=self.summary[k],
                 words=self.words[k], last=found[k], diverged_step=self.diverged[k],
-                weights=self.net.weights(k), device=str(self.device), started=self.started,
-                seconds=self.seconds / self.K, logits=last.z_KCV[k], pairs=last.set.splits,
+                weights=self.backend.weights(k), device=self.runs[k].engine.device,
+                started=self.started, seconds=self.seconds / self.K, logits=last.logits(k),
+                pairs=last.set.splits,
             )
             for k in range(self.K)
         ]  # fmt: skip

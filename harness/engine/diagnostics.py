@@ -6,44 +6,36 @@ Axes: K runs, C distinct contexts, O units. Saturated: as the activation says of
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from harness.engine.evaluation import Evaluator
+from harness.components.activations import ActivationSpec
 from harness.engine.network import Network
 from harness.engine.passes import Pass
 from harness.engine.updates import Updater
 
+Array = npt.NDArray[np.float64]
 
-def at_start(evaluator: Evaluator, split: str = "train") -> list[dict[str, float]]:
-    """Per run: init/saturated, init/dead and init/act_std of every hidden layer, over a split."""
-    net, pairs = evaluator.net, evaluator.set.splits[split]
-    names = net.layer_names[:-1]
-    out: list[dict[str, float]] = [{} for _ in range(net.K)]
-    if not names:
-        return out
-    sums = [torch.zeros(net.K, 3, layer.fan_out, dtype=torch.float64) for layer in net.layers[:-1]]
-    for start in range(0, evaluator.set.C, evaluator.tile.rows_):
-        tile = evaluator.forward_tile(start)
-        weight_C = pairs.count_C[start : start + tile.rows_].to(net.dtype)
-        for i, layer in enumerate(net.layers[:-1]):
-            h = tile.h[i][:, : len(weight_C), : layer.fan_out]
-            flag = net.activation.flags(h, tile.pre[i][:, : len(weight_C), : layer.fan_out])
-            for k in range(net.K):
-                sums[i][k, 0] += (weight_C @ h[k]).cpu()
-                sums[i][k, 1] += (weight_C @ h[k].square()).cpu()
-                if flag is not None:
-                    sums[i][k, 2] += (weight_C @ flag[k].to(net.dtype)).cpu()
-    for i, name in enumerate(names):
-        for k in range(net.K):
-            mean_O, square_O, share_O = sums[i][k] / pairs.n
-            spread = float(square_O.mean() - mean_O.mean() ** 2)
-            out[k][f"init/act_std/{name}"] = max(spread, 0.0) ** 0.5
-            if net.activation.saturated is not None:
-                out[k][f"init/saturated/{name}"] = float(share_O.mean())
-                out[k][f"init/dead/{name}"] = float((share_O > 1 - 1e-6).double().mean())
+
+def unit_metrics(
+    layers: Sequence[str], activation: ActivationSpec, sums: Sequence[Array], n: int
+) -> dict[str, float]:
+    """init/saturated, init/dead and init/act_std of one run's hidden layers, over n examples.
+
+    sums: for each layer, (3, O) over the examples: of h, of h^2, and how often it was saturated.
+    """
+    out: dict[str, float] = {}
+    for name, sums_3O in zip(layers, sums, strict=True):
+        mean_O, square_O, share_O = sums_3O / n
+        spread = float(square_O.mean() - mean_O.mean() ** 2)
+        out[f"init/act_std/{name}"] = max(spread, 0.0) ** 0.5
+        if activation.saturated is not None:
+            out[f"init/saturated/{name}"] = float(share_O.mean())
+            out[f"init/dead/{name}"] = float((share_O > 1 - 1e-6).mean())
     return out
 
 

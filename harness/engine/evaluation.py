@@ -8,10 +8,11 @@ run's numbers can depend on its neighbours. Sums over a split are taken in float
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -111,11 +112,34 @@ class Evaluator:
         tile.forward(training=False)
         return tile
 
-    def evaluate(self) -> list[dict[str, float]]:
-        """Per run: the split metrics of every split in the set (see `class_metrics`)."""
+    def evaluate(self, places: Collection[int]) -> dict[int, dict[str, float]]:
+        """Of some runs: the split metrics of every split in the set (see `class_metrics`)."""
         z_KCV = self.forward()
         measure = binary_metrics if self.set.binary else class_metrics
-        return [measure(z_KCV[k], self.set.splits, run) for k, run in enumerate(self.runs)]
+        return {k: measure(z_KCV[k], self.set.splits, self.runs[k]) for k in places}
+
+    def logits(self, k: int) -> Tensor:
+        """(C, V) of run k as of the last evaluation."""
+        return self.z_KCV[k]
+
+    def units(self, split: str = "train") -> list[list[npt.NDArray[np.float64]]]:
+        """Per run and hidden layer, (3, O): sums of h, h^2 and saturation over a split."""
+        net, count_C = self.net, self.set.splits[split].count_C
+        sums = [
+            torch.zeros(net.K, 3, layer.fan_out, dtype=torch.float64) for layer in net.layers[:-1]
+        ]
+        for start in range(0, self.set.C, self.tile.rows_) if sums else ():
+            tile = self.forward_tile(start)
+            weight_C = count_C[start : start + tile.rows_].to(net.dtype)
+            for i, layer in enumerate(net.layers[:-1]):
+                h = tile.h[i][:, : len(weight_C), : layer.fan_out]
+                flag = net.activation.flags(h, tile.pre[i][:, : len(weight_C), : layer.fan_out])
+                for k in range(net.K):
+                    sums[i][k, 0] += (weight_C @ h[k]).cpu()
+                    sums[i][k, 1] += (weight_C @ h[k].square()).cpu()
+                    if flag is not None:
+                        sums[i][k, 2] += (weight_C @ flag[k].to(net.dtype)).cpu()
+        return [[layer[k].numpy() for layer in sums] for k in range(net.K)]
 
 
 def class_metrics(

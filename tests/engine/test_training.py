@@ -11,10 +11,11 @@ import torch
 
 from harness.config.run import Data, Engine, Init, Loss, Model, Optim, Reg, RunConfig, Train
 from harness.data.dataset import load_data
-from harness.engine.batches import BLOCK, Batches
+from harness.engine.batches import BLOCK
 from harness.engine.chunk import Chunk, Interrupted
 from harness.engine.device import one_thread
 from harness.engine.initialization import initial_weights
+from harness.engine.stacked import Stacked
 from harness.engine.train import train
 from harness.numerics.randomness import stream
 from tests.support.reference import reference_gradients, reference_train
@@ -279,8 +280,7 @@ def test_early_stopping_ends_a_run_at_its_patience():
 
 def test_runs_of_one_seed_see_the_same_batches():
     runs = [tiny(seed=3), tiny(seed=3, init=Init(weight_scale=2.0)), tiny(seed=4)]
-    chunk = Chunk(runs, load_data(SMALL))
-    batches: Batches = chunk.batches
+    batches = Stacked([run.resolved("cpu") for run in runs], load_data(SMALL)).batches
     _, target_KB = batches.load(200)
     assert torch.equal(target_KB[0], target_KB[1])
     assert not torch.equal(target_KB[0], target_KB[2])

@@ -74,12 +74,12 @@ def test_a_worker_that_dies_costs_nothing(tmp_path, calm):
 DEADLY = """
 import os
 def patch(engine):
-    real = engine.Chunk.train_step
-    def train_step(self, step):
-        if step == 100 and any(run.seed == 2 for run in self.runs):
+    real = engine.Chunk._boundary
+    def boundary(self):
+        if self.step >= 100 and any(run.seed == 2 for run in self.runs):
             DIE
-        real(self, step)
-    engine.Chunk.train_step = train_step
+        real(self)
+    engine.Chunk._boundary = boundary
 """
 
 
