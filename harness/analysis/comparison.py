@@ -8,7 +8,7 @@ result.remarks         # what must be known to read them; render.compare_table s
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -18,18 +18,19 @@ from harness.analysis.grouping import (
     LR,
     best_rates,
     groups_of,
-    lower_is_better,
     name_rates,
     values_of_runs,
 )
+from harness.analysis.ordering import Order, twins_of
 from harness.analysis.pairing import differences_to
 from harness.analysis.remarks import about_reading, about_runs
-from harness.analysis.selection import Given, conditions, selected, sort_key
+from harness.analysis.selection import Given, conditions, selected
 from harness.analysis.table import SweepTable, known_column, table_of
-from harness.config.labels import text
+from harness.config.labels import nll_unit, text
 from harness.errors import ConfigError, shown
 from harness.numerics.folding import fold
 from harness.numerics.variance import Explained, variance_explained
+from harness.records.ranking import READ, yardstick
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -44,7 +45,9 @@ class Comparison:
     """What `compare` found; rows are in the order asked for.
 
     rows: the contract's JSON. verdicts: of each row's runs. keys: what the rows are told apart by.
-    headline: the metric that rates and ranks; shown: the metrics a table shows.
+    headline: the metric that rates and ranks; order: how rows are ordered, in words; shown: the
+    metrics a table shows. twins: per row, the first row that has the same runs to the last digit
+    (itself where there is none before it).
     rates: {"group": {key: value}, "lr": the best, "of": all tried} where learning rates vary.
     differences: per row {metric: {"n", "mean", "sd", "ci95", "effect_size"}} to the baseline, None
     without one. remarks: what must be known to read the numbers.
@@ -54,13 +57,20 @@ class Comparison:
     rows: list[dict[str, Any]]
     verdicts: list[Counter[str]]
     headline: str
+    order: str
+    unit: str
     shown: tuple[str, ...]
+    twins: tuple[int, ...]
     by: tuple[str, ...] = ()
     rates: list[dict[str, Any]] = field(default_factory=list)
     differences: list[dict[str, dict[str, Any]]] | None = None
     baseline: str = ""
     explained: Explained | None = None
     remarks: list[str] = field(default_factory=list)
+
+    def __repr__(self) -> str:
+        runs = sum(row["n"] for row in self.rows)
+        return f"<comparison of {len(self.rows)} rows, {runs} runs, by {self.headline}>"
 
     def to_json(self) -> list[dict[str, Any]]:
         """The rows; with a baseline their metrics hold difference/<metric> too, with its effect."""
@@ -115,7 +125,8 @@ def compare(
     keep = np.array(selected(table, conditions(table, where)), dtype=bool)
     found = _part(table, keep & np.array(finished, dtype=bool))
     remarks = about_runs(table, found)
-    headline = wanted[0] if wanted else _headline(found)
+    measure = yardstick(found.rows(READ))
+    headline = wanted[0] if wanted else measure.metric
     values_NM = values_of_runs(found)
     rated: list[dict[str, Any]] = []
     pooled_rates = bool(by) and LR not in by and LR in found.varying
@@ -125,23 +136,8 @@ def compare(
             found, values_NM = _part(found, best), values_NM[best]
     keys = by or found.varying_settings
     code_N, labels = groups_of(found, keys, configs=not by)
-    folded = fold(values_NM, code_N, len(labels))
-    names = wanted or list(found.metrics)
-    place = {name: m for m, name in enumerate(found.metrics)}
-    size = np.bincount(code_N, minlength=len(labels))
-    rows: list[dict[str, Any]] = []
-    verdicts: list[Counter[str]] = []
-    seen = found.runs["verdict"].tolist()
-    for g, label in enumerate(labels):
-        entries = {
-            name: folded.entry(g, place[name])
-            for name in names
-            if name in place and folded.n[g, place[name]]
-        }
-        rows.append({"config": label, "n": int(size[g]), "metrics": entries})
-        verdicts.append(Counter())
-    for run, g in enumerate(code_N.tolist()):
-        verdicts[g][str(seen[run])] += 1
+    names = [n for n in (wanted or found.metrics) if n in found.metrics]
+    rows, verdicts = _rows(found, values_NM, code_N, labels, names)
     at_best = pooled_rates and rates == "best"
     if at_best:
         keys = (*keys, *name_rates(rows, found, code_N))
@@ -151,16 +147,36 @@ def compare(
         differences = differences_to(
             found, values_NM, code_N, len(labels), base, names, skip=(LR,) if at_best else ()
         )
-    order = _order(rows, by, sort, headline, table)
+    order = Order(table, by, sort, headline, measure)
+    places = order.places(found, code_N, rows)
+    twins = twins_of(found, code_N, places)
     remarks += about_reading(found, by, rows, at_best=at_best, rated=rated)
-    shown_ = tuple(n for n in (wanted or _shown(headline)) if n in place)
     return Comparison(
-        keys=tuple(keys), rows=[rows[i] for i in order], verdicts=[verdicts[i] for i in order],
-        headline=headline, shown=shown_, by=by, rates=rated,
-        differences=[differences[i] for i in order] if differences is not None else None,
+        keys=tuple(keys), rows=[rows[i] for i in places], verdicts=[verdicts[i] for i in places],
+        headline=headline, order=order.words(len(rows)), twins=twins, by=by, rates=rated,
+        unit=nll_unit(found.runs.get("data.name", ())),
+        shown=tuple(n for n in (wanted or _shown(headline)) if n in found.metrics),
+        differences=[differences[i] for i in places] if differences is not None else None,
         baseline=", ".join(f"{c.column}{c.sign}{text(c.value)}" for c in base),
         explained=variance_explained(found.runs, headline), remarks=remarks,
     )  # fmt: skip
+
+
+def _rows(
+    found: SweepTable, values_NM: Any, code_N: Any, labels: Sequence[dict[str, Any]],
+    names: Sequence[str],
+) -> tuple[list[dict[str, Any]], list[Counter[str]]]:  # fmt: skip
+    """Per group its row (config, n, metrics) and the verdicts of its runs."""
+    place = [(name, found.metrics.index(name)) for name in names]
+    folded = fold(values_NM, code_N, len(labels))
+    verdicts: list[Counter[str]] = [Counter() for _ in labels]
+    for g, verdict in zip(code_N.tolist(), found.runs["verdict"].tolist(), strict=True):
+        verdicts[g][str(verdict)] += 1
+    rows = []
+    for g, label in enumerate(labels):
+        entries = {name: folded.at(g, m).entry() for name, m in place if folded.n[g, m]}
+        rows.append({"config": label, "n": verdicts[g].total(), "metrics": entries})
+    return rows, verdicts
 
 
 def _metric(table: SweepTable, name: str) -> str:
@@ -175,37 +191,5 @@ def _part(table: SweepTable, keep: Any) -> SweepTable:
     return SweepTable(runs, table.settings, table.metrics, table.meta, table.load_curves)
 
 
-def _headline(table: SweepTable) -> str:
-    """Best validation NLL; where losses differ, the calibrated one, which is fair between them."""
-    fair = "nll_calibrated/val"
-    if "loss.name" in table.varying and fair in table.metrics:
-        return fair
-    return next((n for n in ("best/nll_val", "nll/val", "loss/val") if n in table.metrics), fair)
-
-
 def _shown(headline: str) -> list[str]:
     return [headline, *(name for name in SHOWN if name != headline)]
-
-
-def _order(
-    rows: Sequence[Mapping[str, Any]], by: Sequence[str], sort: str, headline: str,
-    table: SweepTable,
-) -> list[int]:  # fmt: skip
-    """Row numbers in order: by the settings of `by`, else best first by the headline."""
-    turned = sort.startswith("-")
-    name = known_column(table, sort.removeprefix("-")) if sort else ""
-
-    def by_metric(i: int, metric: str) -> tuple[float, int]:
-        entry = rows[i]["metrics"].get(metric)
-        mean = entry["mean"] if entry else np.inf
-        return (mean if lower_is_better(metric) or not entry else -mean, i)
-
-    def by_settings(i: int, keys: Sequence[str]) -> list[Any]:
-        return [sort_key(rows[i]["config"].get(key)) for key in keys]
-
-    places = list(range(len(rows)))
-    if name and name not in table.metrics:
-        return sorted(places, key=lambda i: by_settings(i, [name]), reverse=turned)
-    if name or not by:
-        return sorted(places, key=lambda i: by_metric(i, name or headline), reverse=turned)
-    return sorted(places, key=lambda i: by_settings(i, by))

@@ -17,9 +17,13 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from harness.analysis.table import SEEDS
-from harness.config.labels import short_name, text
+from harness.analysis.table import SEEDS, plain_rows
+from harness.config.labels import nll_unit, short_name, text
 from harness.config.run import RunConfig, field_rules, nest, run_config
+from harness.numerics.folding import pairs
+from harness.numerics.variance import effective_seeds
+from harness.records.partial import counts, ended_early
+from harness.records.ranking import READ, Standing, ranking
 
 if TYPE_CHECKING:
     from harness.analysis.table import SweepTable
@@ -28,7 +32,6 @@ Codes = NDArray[np.int64]
 Floats = NDArray[np.float64]
 MOST_LEVELS = 12  # a numeric key with more values than this is cut into bins
 BINS = 6
-YARDSTICKS = ("best/nll_val", "nll/val", "loss/val")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,8 +67,8 @@ class Key:
 class Swept:
     """A sweep's table, with what varied in it.
 
-    metric: the yardstick runs are ranked by (lower is better), None where no run has one.
-    runs: finished runs; failed: the others that ended badly.
+    runs: finished runs; failed: the others that ended badly. ranking: configurations, best first;
+    metric: the yardstick they are ranked by (lower is better), None where no run has one.
     """
 
     def __init__(self, table: SweepTable) -> None:
@@ -75,7 +78,14 @@ class Swept:
         self.runs: Any = every[ended].reset_index(drop=True)
         self.failed: Any = every[~ended].reset_index(drop=True)
         self.runs["config"] = self._configs()
-        self.metric = next((m for m in YARDSTICKS if len(self.known(m))), None)
+        rows = [
+            row | {"config_id": config}
+            for row, config in zip(plain_rows(self.runs, READ), self.runs["config"], strict=True)
+        ]
+        self.ended = np.array([ended_early(row) for row in rows], dtype=object)
+        self.ranking = ranking(rows)
+        named = self.ranking.yardstick.metric
+        self.metric = named if len(self.known(named)) else None
 
     def _configs(self) -> list[Any]:
         if "config_id" in self.runs and self.runs["config_id"].notna().all():
@@ -84,10 +94,23 @@ class Swept:
         return [" ".join(map(repr, row)) for row in self.runs[keys].to_numpy().tolist()]
 
     def known(self, metric: str) -> Any:
-        """A metric of the finished runs, missing ones left out; empty where there is none."""
+        """A metric of the finished runs that may be compared; empty where there is none."""
+        return pd.Series(self.values(metric)).dropna()
+
+    def values(self, metric: str) -> Floats:
+        """A metric per finished run; nan where it has none that may be compared (see partial)."""
         if metric not in self.runs:
-            return pd.Series(dtype=float)
-        return self.runs[metric].astype(float).dropna()
+            return np.full(len(self.runs), np.nan)
+        out = self.runs[metric].astype(float).to_numpy(copy=True)
+        for how in set(self.ended):
+            if not counts(metric, how):
+                out[self.ended == how] = np.nan
+        return out
+
+    @cached_property
+    def standings(self) -> tuple[Standing, ...]:
+        """Configurations with a value of the yardstick, best first."""
+        return tuple(s for s in self.ranking.standings if s.value.mean is not None)
 
     @cached_property
     def keys(self) -> dict[str, Key]:
@@ -118,35 +141,11 @@ class Swept:
         counts = self.runs["config"].value_counts()
         return int(counts.max()) if len(counts) else 0
 
-    @cached_property
-    def ranked(self) -> Any:
-        """Configurations by mean yardstick, best first (see `ranked_by`)."""
-        return self.ranked_by(self.metric)
-
-    def ranked_by(self, metric: str | None) -> Any:
-        """Configurations by their mean, best first: config, n, mean, sd, diverged, at (rows).
-
-        Those of which a run diverged come last, however good the others are.
-        """
-        columns = ["config", "n", "mean", "sd", "diverged", "at"]
-        if metric is None or not len(self.known(metric)):
-            return pd.DataFrame([], columns=columns)
-        values = self.runs[metric].astype(float).to_numpy()
-        bad = (self.runs["verdict"] == "diverged").to_numpy()
-        rows = []
-        for config, at in self.runs.groupby("config", sort=False).indices.items():
-            known = values[at][np.isfinite(values[at])]
-            if len(known):
-                lost = int(bad[at].sum()) + len(at) - len(known)
-                rows.append((config, len(at), known.mean(), spread(known), lost, at))
-        rows.sort(key=lambda row: (row[4] > 0, row[2]))
-        return pd.DataFrame(rows, columns=columns)
-
     def best_of(self, name: str) -> dict[str, float]:
         """Label of each level of a key -> mean yardstick of the best configuration there."""
         key, out = self.keys[name], dict[str, float]()
-        for at, mean in zip(self.ranked["at"], self.ranked["mean"], strict=True):
-            out.setdefault(key.labels[key.codes[at[0]]], float(mean))
+        for one in self.standings:
+            out.setdefault(key.labels[key.codes[one.places[0]]], one.value.mean or 0.0)
         return {label: out[label] for label in key.labels if label in out}
 
     def hold_best(self, free: Sequence[str], within: Any = None) -> tuple[Any, dict[str, str]]:
@@ -156,7 +155,7 @@ class Swept:
         free key (a random search), nothing is held and all runs within are returned.
         """
         mask = np.ones(len(self.runs), bool) if within is None else np.asarray(within)
-        best = next((at[0] for at in self.ranked["at"] if mask[at[0]]), None)
+        best = next((one.places[0] for one in self.standings if mask[one.places[0]]), None)
         freed = [self.keys[name] for name in free if name in self.keys]
         others = [key for key in self.keys.values() if not any(follows(key, f) for f in freed)]
         if best is None:
@@ -177,27 +176,29 @@ class Swept:
 
         One row a pair: change; seed and rest: what both runs share, the other settings as codes.
         """
-        if metric not in self.runs:
-            return pd.DataFrame({"change": [], "seed": [], "rest": []})
         mine = self.keys[name]
         others = [key.codes for key in self.keys.values() if not follows(key, mine)]
-        seeds = [pd.factorize(self.runs[s].map(repr))[0] for s in SEEDS if s in self.table.varying]
-        n = len(self.runs)
-        rest = list(zip(*others, strict=True)) or [()] * n
-        seed = list(zip(*seeds, strict=True)) or [()] * n
-        values = self.runs[metric].astype(float).to_numpy()
-        sides: list[dict[Any, float]] = []
-        for level in (low, high):
-            at = np.flatnonzero(mine.codes == level)
-            sides.append({(seed[i], rest[i]): values[i] for i in at if math.isfinite(values[i])})
-        both = [place for place in sides[0] if place in sides[1]]
+        rest = list(zip(*others, strict=True)) or [()] * len(self.runs)
+        values = self.values(metric)
+        left, right = (np.flatnonzero((mine.codes == k) & np.isfinite(values)) for k in (low, high))
+        met = pairs(left, right, list(zip(self.seeds, rest, strict=True)))
         return pd.DataFrame(
             {
-                "change": [sides[1][place] - sides[0][place] for place in both],
-                "seed": [str(seed) for seed, _ in both],
-                "rest": [str(rest) for _, rest in both],
+                "change": [values[j] - values[i] for i, j in met],
+                "seed": [self.seeds[j] for _, j in met],
+                "rest": [str(rest[j]) for _, j in met],
             }
         )
+
+    @property
+    def unit(self) -> str:
+        """The unit of nll/* in these runs."""
+        return nll_unit(self.runs.get("data.name", ()))
+
+    @cached_property
+    def seeds(self) -> list[tuple[Any, ...]]:
+        """Per finished run, the seed of its initial weights, its batches and its split."""
+        return list(zip(*effective_seeds(self.runs).values(), strict=True))
 
     def settings_of(self, place: int) -> dict[str, Any]:
         """The varying settings of one finished run, seeds left out."""
@@ -240,12 +241,6 @@ def _binned(name: str, values: Floats) -> Key:
     labels = tuple(f"{a:.2g}–{b:.2g}" for a, b in pairwise(edges))
     middle = tuple(float(np.median(values[codes == i])) for i in range(len(labels)))
     return Key(name=name, values=middle, labels=labels, codes=codes, numeric=True, binned=True)
-
-
-def spread(values: Any) -> float:
-    """Standard deviation over runs; nan for fewer than two."""
-    known = np.asarray(values, float)
-    return float(known.std(ddof=1)) if len(known) > 1 else math.nan
 
 
 def explained(values: Floats, codes: Codes) -> float:

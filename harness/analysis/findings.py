@@ -6,20 +6,19 @@ that agree in everything else (seed and batches too), with a 95 % interval of St
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from scipy import stats
 
-from harness.analysis.effects import Floats, Key, Swept
-from harness.components.names import BINARY_SOURCES
+from harness.analysis.effects import Key, Swept
+from harness.analysis.table import plain_rows
 from harness.config.labels import text
 from harness.numerics.digits import number
+from harness.numerics.folding import estimate, mean_by_unit, pairs
+from harness.records.ranking import Standing, fingerprint
 from harness.theory.advice import GOOD, WRONG, Z_LIMIT
 
-CALIBRATED = "nll_calibrated/val"
 COUNTED = {"floor/unigram_val": "symbols", "floor/bigram_val": "pairs",
            "floor/context_val": "contexts"}  # fmt: skip
 VERDICTS = ("underfit", "fit", "overfit", "diverged")
@@ -52,75 +51,78 @@ def size(swept: Swept) -> str:
 
 
 def best(swept: Swept, floors: Mapping[str, float]) -> list[str]:
-    """The best configuration, how far ahead it is, and what counting alone attains."""
-    ranked = swept.ranked
-    if swept.metric is None or not len(ranked) or ranked.loc[0, "diverged"]:
-        return []
-    top = ranked.iloc[0]
-    unit = _unit(swept)
-    value = f"**{top['mean']:.4f}"
-    if top["n"] > 1:
-        value += f" ± {top['sd']:.4f}** {unit} (mean and sd of {top['n']} seeds)"
-    else:
-        value += f"** {unit} (one run)"
-    same = [row for _, row in ranked.iloc[1:].iterrows() if abs(row["mean"] - top["mean"]) < 1e-9]
-    words = f"Lowest `{swept.metric}`: {value}"
-    chosen = settings_words(swept, top["at"][0])
-    words += f" with {chosen}" if chosen else ""
-    if same:
-        twin = settings_words(swept, same[0]["at"][0], unlike=top["at"][0])
-        words += f"; equal to the last digit: {twin}"
-        words += f" and {len(same) - 1} more" if len(same) > 1 else ""
-    out = [words + "."]
-    counted = {words: floors[name] for name, words in COUNTED.items() if name in floors}
-    if counted and "nll" in swept.metric:
-        what = min(counted, key=counted.__getitem__)
-        ahead = counted[what] - top["mean"]
-        side = "below" if ahead > 0 else "above"
-        out.append(
-            f"That is {abs(ahead):.3f} {side} what counting {what} attains on validation "
-            f"({counted[what]:.3f}), the best that counting does there."
-        )
-    out += _fair(swept, top)
-    rival = next((row for _, row in ranked.iloc[1 + len(same) :].iterrows()), None)
-    if rival is not None and not rival["diverged"]:
-        out.append(_lead(swept, top, rival))
+    """The best configuration, how far ahead it is, and what counting alone attains.
+
+    Of each loss its own where the yardstick cannot compare losses.
+    """
+    found, out = swept.ranking, []
+    for top in found.bests if swept.metric else ():
+        chosen = settings_words(swept, top.places[0])
+        same = [other for other in found.standings if _equal(swept, top, other)]
+        words = f"{_words(swept, top)}{f' with {chosen}' if chosen else ''}"
+        if same:
+            twin = settings_words(swept, same[0].places[0], unlike=top.places[0])
+            words += f"; equal to the last digit: {twin}"
+            words += f" and {len(same) - 1} more" if len(same) > 1 else ""
+        out.append(words + ".")
+        out += _against_counting(swept, top, floors)
+        rival = next(
+            (
+                other for other in found.standings
+                if other.best_run and other not in (top, *same)
+                and (other.loss == top.loss or not found.yardstick.apart)
+            ),
+            None,
+        )  # fmt: skip
+        if rival is not None and not rival.lost:
+            out.append(_lead(swept, top, rival))
     return out
 
 
-def _lead(swept: Swept, top: Any, rival: Any) -> str:
+def _words(swept: Swept, top: Standing) -> str:
+    value, unit = top.value, "in its own units" if swept.metric == "loss/val" else swept.unit
+    assert value.mean is not None
+    number_ = f"**{value.mean:.4f}** {unit} (one run)"
+    if value.half is not None:
+        number_ = f"**{value.mean:.4f} ± {value.half:.4f}** {unit} (mean of {value.n} seeds)"
+    among = swept.ranking.among(top)
+    return f"{among[0].upper()}{among[1:]} by `{swept.metric}`: {number_}"
+
+
+def _equal(swept: Swept, one: Standing, other: Standing) -> bool:
+    rows = [
+        plain_rows(swept.runs.iloc[list(s.places)], ["run_id", "verdict", *swept.table.metrics])
+        for s in (one, other)
+    ]
+    return one is not other and fingerprint(rows[0]) == fingerprint(rows[1])
+
+
+def _against_counting(swept: Swept, top: Standing, floors: Mapping[str, float]) -> list[str]:
+    counted = {words: floors[name] for name, words in COUNTED.items() if name in floors}
+    if not counted or "nll" not in str(swept.metric) or top.value.mean is None:
+        return []
+    what = min(counted, key=counted.__getitem__)
+    ahead = counted[what] - top.value.mean
+    words = (
+        f"That is {abs(ahead):.3f} {'below' if ahead > 0 else 'above'} what counting {what} "
+        f"attains on validation ({counted[what]:.3f}), the best that counting does there."
+    )
+    return [words]
+
+
+def _lead(swept: Swept, top: Standing, rival: Standing) -> str:
     """How the runner-up compares, paired by seed where both have the same seeds."""
-    name = settings_words(swept, rival["at"][0], unlike=top["at"][0])
-    behind = rival["mean"] - top["mean"]
-    words = f"The runner-up ({name}) is {behind:.4f} behind"
-    differences = _paired(swept, top["at"], rival["at"])
-    if len(differences) < 2:
+    name = settings_words(swept, rival.places[0], unlike=top.places[0])
+    assert rival.value.mean is not None and top.value.mean is not None
+    words = f"The runner-up ({name}) is {rival.value.mean - top.value.mean:.4f} behind"
+    values = swept.values(str(swept.metric))
+    met = pairs(top.places, rival.places, swept.seeds)
+    found = estimate([values[j] - values[i] for i, j in met]).interval
+    if found is None:
         return words + "; with one seed each, nobody can say whether that is chance."
-    low, high = interval(differences)
+    low, high = found
     verdict = "more than seeds explain" if low > 0 or high < 0 else "within the noise of seeds"
     return f"{words}: {verdict} (95 % interval of the paired difference {low:.4f} to {high:.4f})."
-
-
-def _paired(swept: Swept, left: Any, right: Any) -> Floats:
-    from harness.analysis.table import SEEDS
-
-    seeds = [s for s in SEEDS if s in swept.table.varying]
-    runs, metric = swept.runs, str(swept.metric)
-
-    def by_seed(at: Any) -> dict[tuple[str, ...], float]:
-        return {tuple(repr(runs.at[i, s]) for s in seeds): float(runs.at[i, metric]) for i in at}
-
-    a, b = by_seed(left), by_seed(right)
-    return np.array([b[s] - a[s] for s in a if s in b and math.isfinite(b[s] - a[s])])
-
-
-def interval(values: Sequence[float] | Floats) -> tuple[float, float]:
-    """95 % interval of the mean by Student's t; (nan, nan) for fewer than two values."""
-    n = len(values)
-    if n < 2:
-        return math.nan, math.nan
-    half = float(stats.t.ppf(0.975, n - 1)) * float(np.std(values, ddof=1)) / math.sqrt(n)
-    return float(np.mean(values)) - half, float(np.mean(values)) + half
 
 
 def start(swept: Swept) -> list[str]:
@@ -187,7 +189,7 @@ def overfitting(swept: Swept) -> list[str]:
         where = settings_words(swept, at)
         out.append(
             f"The gap between validation and training ends at {number(float(gap.median()))} "
-            f"{_unit(swept)} (median); the widest, {number(float(gap.max()))}"
+            f"{swept.unit} (median); the widest, {number(float(gap.max()))}"
             + (f", belongs to {where}." if where else ".")
         )
     return out
@@ -211,18 +213,18 @@ def strength(swept: Swept) -> list[str]:
             rows.append((float(change["change"].mean()), level, change))
     if not rows:
         return []
-    mean, level, pairs = min(rows, key=lambda row: row[0])
+    mean, level, met = min(rows, key=lambda row: row[0])
     # runs of one seed share weights and batches: the seed is the unit, as in `compare`
-    low, high = interval(pairs.groupby("seed")["change"].mean().to_numpy())
-    cells = pairs.groupby("rest")["change"].mean()
+    ends = estimate(mean_by_unit(met[["change"]].to_numpy(), met["seed"].tolist())).interval
+    cells = met.groupby("rest")["change"].mean()
     gap = swept.matched(key.name, 0, level, "gap/nll")["change"]
-    sure = "" if low > 0 or high < 0 or math.isnan(low) else ", which may be chance"
     words = (
         f"Against `{key.name}={key.labels[0]}`, `{key.labels[level]}` changes `{swept.metric}` by "
-        f"**{mean:+.3f}** on average over {_count(len(pairs), 'pair')} of runs alike in all else"
+        f"**{mean:+.3f}** on average over {_count(len(met), 'pair')} of runs alike in all else"
     )
-    if not math.isnan(low):
-        words += f" (95 % interval over seeds {low:+.3f} to {high:+.3f}{sure})"
+    if ends is not None:
+        sure = ", which may be chance" if ends[0] <= 0 <= ends[1] else ""
+        words += f" (95 % interval over seeds {ends[0]:+.3f} to {ends[1]:+.3f}{sure})"
     if len(cells) > 1:
         words += (
             f", by {cells.min():+.3f} to {cells.max():+.3f} from one choice of the rest to another"
@@ -264,24 +266,6 @@ def common(swept: Swept, at: Any) -> str:
     return " and ".join(found[:3])
 
 
-def _fair(swept: Swept, top: Any) -> list[str]:
-    """Who wins by the calibrated yardstick, where losses differ and it is somebody else."""
-    fair = swept.ranked_by(CALIBRATED)
-    if "loss.name" not in swept.keys or not len(fair) or fair.loc[0, "diverged"]:
-        return []
-    first = fair.iloc[0]
-    mine = fair.loc[fair["config"] == top["config"], "mean"]
-    if len(mine) and float(mine.iloc[0]) <= first["mean"] + 1e-9:
-        return []
-    told = f", where the one above has {float(mine.iloc[0]):.4f}" if len(mine) else ""
-    words = (
-        f"By `{CALIBRATED}`, fair to losses whose outputs are no log-probabilities but of the last "
-        f"step alone, the lowest is {first['mean']:.4f} with "
-        f"{settings_words(swept, first['at'][0])}{told}."
-    )
-    return [words]
-
-
 def settings_words(swept: Swept, at: int, *, unlike: int | None = None, short: bool = False) -> str:
     """One run's varying settings, as `key=value` words; those that differ from another run's.
 
@@ -314,10 +298,3 @@ def _range(low: float, high: float) -> str:
 
 def _count(n: int, one: str, many: str = "") -> str:
     return f"{n:,} {one if n == 1 else many or one + 's'}"
-
-
-def _unit(swept: Swept) -> str:
-    if swept.metric == "loss/val":
-        return "in its own units"
-    names = set(swept.runs["data.name"]) if "data.name" in swept.runs else set()
-    return "nats/example" if names and names <= set(BINARY_SOURCES) else "nats/char"

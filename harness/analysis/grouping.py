@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from harness.records.partial import READ, counts, ended_early
+
 if TYPE_CHECKING:
     from harness.analysis.table import SweepTable
 
 LR = "optim.lr"
 HIGHER_IS_BETTER = ("accuracy", "top3", "speed")  # by the first part of a metric's name
-BEFORE_DIVERGING = ("init/", "best/", "floor/")  # what a diverged run's numbers still mean
 
 
 def lower_is_better(metric: str) -> bool:
@@ -25,12 +26,12 @@ def lower_is_better(metric: str) -> bool:
 
 
 def values_of_runs(table: SweepTable) -> NDArray[np.float64]:
-    """(N, M) metrics; what a run showed after it diverged is no measurement and left out."""
+    """(N, M) metrics; of a run that ended early only those that may be compared (see partial)."""
     values_NM = table.runs[list(table.metrics)].to_numpy(dtype=float, copy=True)
-    lost = (table.runs["verdict"] == "diverged").to_numpy()
-    late = np.array([not m.startswith(BEFORE_DIVERGING) for m in table.metrics], dtype=bool)
-    if len(late):
-        values_NM[np.ix_(lost, late)] = np.nan
+    ended = np.array([ended_early(row) for row in table.rows(READ)], dtype=object)
+    for how in set(ended) - {""}:
+        out = np.array([not counts(metric, how) for metric in table.metrics], dtype=bool)
+        values_NM[np.ix_(ended == how, out)] = np.nan
     return values_NM
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from harness.analysis.selection import Condition, selected
-from harness.numerics.folding import difference
+from harness.numerics.folding import estimate, mean_by_unit, pairs
 from harness.numerics.variance import effective_seeds
 
 if TYPE_CHECKING:
@@ -30,34 +30,27 @@ def differences_to(
     """
     pinned = {c.column for c in base}
     keys = [k for k in table.varying_settings if k not in pinned and k not in skip]
-    columns = [table.runs[k].tolist() for k in keys]
     seeds = list(zip(*effective_seeds(table.runs).values(), strict=True))
-    rest = [tuple(map(repr, v)) for v in zip(*columns, strict=True)] or [()] * len(seeds)
-    is_base = selected(table, base)
-    at = {(r, s): i for i, (r, s) in enumerate(zip(rest, seeds, strict=True)) if is_base[i]}
+    rest = list(zip(*(table.runs[k].map(repr) for k in keys), strict=True)) or [()] * len(seeds)
+    is_base = np.array(selected(table, base), dtype=bool)
+    met = pairs(
+        np.flatnonzero(is_base), np.flatnonzero(~is_base), list(zip(rest, seeds, strict=True))
+    )
     place = [table.metrics.index(n) for n in names if n in table.metrics]
-    pairs: list[dict[Any, list[Any]]] = [{} for _ in range(groups)]
-    for run, mark in enumerate(is_base):
-        other = at.get((rest[run], seeds[run]))
-        if other is not None and not mark:
-            change = values_NM[run, place] - values_NM[other, place]
-            pairs[int(code_N[run])].setdefault(seeds[run], []).append(change)
+    of_group: list[list[tuple[int, int]]] = [[] for _ in range(groups)]
+    for i, j in met:
+        of_group[int(code_N[j])].append((i, j))
     out = []
-    for found in pairs:
-        units = [_mean(np.array(part)) for part in found.values()]
-        table_UM = np.array(units) if units else np.zeros((0, len(place)))
-        entries = {}
-        for m, column in enumerate(place):
-            entry = difference(table_UM[:, m])
-            if entry["n"]:
-                entries[table.metrics[column]] = entry
-        out.append(entries)
+    for mine in of_group:
+        left, right = [i for i, _ in mine], [j for _, j in mine]
+        change_PM = values_NM[np.ix_(right, place)] - values_NM[np.ix_(left, place)]
+        units_UM = mean_by_unit(change_PM, [seeds[j] for j in right])
+        found = {table.metrics[m]: estimate(units_UM[:, i]) for i, m in enumerate(place)}
+        out.append(
+            {
+                name: {"n": one.n, **one.entry(), "effect_size": one.effect_size}
+                for name, one in found.items()
+                if one.n
+            }
+        )
     return out
-
-
-def _mean(part_NM: Any) -> Any:
-    """Column means of what is there; nan where nothing is."""
-    there = np.isfinite(part_NM)
-    count = there.sum(0)
-    total = np.where(there, part_NM, 0.0).sum(0)
-    return np.where(count > 0, total / np.maximum(count, 1), np.nan)

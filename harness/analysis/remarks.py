@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from harness.analysis.grouping import LR
 from harness.config.labels import text
+from harness.records import partial
 
 if TYPE_CHECKING:
     from harness.analysis.table import SweepTable
@@ -22,12 +23,7 @@ def about_runs(table: SweepTable, found: SweepTable) -> list[str]:
         for word in ("FAILED", "RUNNING", "KILLED")
         if (count := status.count(word))
     ]
-    lost = found.runs["verdict"].tolist().count("diverged")
-    if lost:
-        out.append(
-            f"{_runs(lost)} diverged: what {_they(lost)} showed after that is in no mean, only "
-            "first and best values are. A mean over the rest flatters their configuration."
-        )
+    out += partial.remarks(found.rows(partial.READ))
     if "memorised/evidence" in found.metrics:
         sure = int((found.runs["memorised/evidence"] > CERTAIN).sum())
         if sure:
@@ -86,7 +82,3 @@ def _runs(count: int) -> str:
 
 def _them(count: int) -> str:
     return "it" if count == 1 else "them"
-
-
-def _they(count: int) -> str:
-    return "it" if count == 1 else "they"

@@ -53,10 +53,23 @@ class SweepTable:
         """Settings that differ between the runs, in the order of the config, seeds too."""
         return tuple(key for key in self.settings if _differs(self.runs[key]))
 
+    def rows(self, columns: Iterable[str] = ()) -> list[dict[str, Any]]:
+        """The runs as plain rows, of these columns or of all; missing numbers are nan or None."""
+        return plain_rows(self.runs, columns)
+
     @property
     def varying_settings(self) -> tuple[str, ...]:
         """`varying` without the seeds: what tells one configuration from another."""
         return tuple(key for key in self.varying if key not in SEEDS)
+
+
+def plain_rows(frame: pd.DataFrame, columns: Iterable[str] = ()) -> list[dict[str, Any]]:
+    """A table's rows as dicts, of those columns that it has, or of all where none are named."""
+    wanted = dict.fromkeys(c for c in columns if c in frame) if columns else frame
+    return [
+        {str(key): value for key, value in row.items()}
+        for row in frame[list(wanted)].to_dict("records")
+    ]
 
 
 def table_of(records: Iterable[RunRecord]) -> SweepTable:

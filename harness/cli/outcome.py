@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from harness.config.run import RunConfig
 from harness.errors import HarnessError
 from harness.records.ledger import Ledger
 from harness.records.manifests import SweepManifest
+from harness.records.ranking import Ranking, Standing, measured, ranking, yardstick
 from harness.render import console
 
 Rows = Mapping[str, Mapping[str, Any]]
@@ -33,51 +34,63 @@ def _remarks(plain: Mapping[str, Any]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(([start] if start else []) + list(plain["warnings"])))
 
 
-def value_of(run_id: str, rows: Rows, failed: Mapping[str, str]) -> Any:
-    """What a sweeper minimises: best/nll_val; a run that never had one is worse than any other."""
-    if run_id in failed:
-        return HarnessError(f"run {run_id} failed: {failed[run_id]}")
-    row = rows.get(run_id, {})
-    return row.get("best/nll_val", row.get("loss/val", math.inf))
+def values_of(run_ids: Sequence[str], rows: Rows, failed: Mapping[str, str]) -> list[Any]:
+    """Per job what a sweeper minimises, the yardstick of these runs, or the error that ended it.
+
+    A run that never had one is worse than any other.
+    """
+    metric = yardstick(rows.values()).metric
+    return [
+        HarnessError(f"run {run_id} failed: {failed[run_id]}")
+        if run_id in failed
+        else worst_if_missing(rows.get(run_id, {}), metric)
+        for run_id in run_ids
+    ]
 
 
-def best_of(rows: Rows) -> str | None:
-    """The run with the lowest value; None where there is no run."""
-    return min(rows, key=lambda run_id: value_of(run_id, rows, {}), default=None)
+def worst_if_missing(row: Mapping[str, Any], metric: str) -> float:
+    """A run's metric; inf where it has none, or diverged."""
+    value = measured(row, metric)
+    return math.inf if value is None else value
 
 
-def tell(rows: Rows, failed: Mapping[str, str], manifest: SweepManifest, *, single: bool) -> None:
-    """Print results on stdout, then failures, then where to look next."""
+def tell(
+    rows: Rows, failed: Mapping[str, str], manifest: SweepManifest, *, single: bool, tracked: bool
+) -> None:
+    """Print results on stdout, then failures, then where to look next.
+
+    tracked: whether MLflow has been told of these runs.
+    """
     ahead = _tell_one(rows) if single else _tell_all(rows, manifest)
     if failed:
         console.failures(failed, manifest.names)
         console.say(f"{len(failed)} of {len(manifest.run_ids)} runs failed; the rest are kept.")
+    if tracked:
+        ahead = [("harness ui", "curves and numbers in MLflow"), *ahead]
     console.where_next(ahead, f"sweep {manifest.sweep_id}" if not single else "")
 
 
 def _tell_one(rows: Rows) -> list[tuple[str, str]]:
     for row in rows.values():
         console.one_run(row, row["remarks"])
-    where = next(iter(rows), None)
-    ahead = [("harness ui", "its curves in MLflow")]
-    return ahead + [(f"harness reproduce {where}", "train it again, compare every bit")] * bool(
-        where
-    )
+    return [(f"harness reproduce {run_id}", "train it again, compare every bit") for run_id in rows]
 
 
 def _tell_all(rows: Rows, manifest: SweepManifest) -> list[tuple[str, str]]:
     console.leaderboard(list(rows.values()), manifest.varying)
     console.starts([row["remarks"] for row in rows.values()])
     by = next((f" --by {key}" for key in manifest.varying if not key.endswith("seed")), "")
+    sweep, found = manifest.sweep_id[:8], ranking(list(rows.values()))
     ahead = [
-        ("harness ui", "curves and numbers in MLflow"),
-        (
-            f"harness compare {manifest.sweep_id[:8]}{by}",
-            "what each value does" if by else "its numbers",
-        ),
-        (f"harness report {manifest.sweep_id[:8]}", "a page of figures"),
+        (f"harness compare {sweep}{by}", "what each value does" if by else "its numbers"),
+        (f"harness report {sweep}", "a page of figures"),
     ]
-    best = best_of(rows)
-    if best:
-        ahead.append((f"harness reproduce {best}", "the best one, bit for bit"))
+    ahead += [
+        (f"harness reproduce {best.best_run}", f"{_which(found, best)}, bit for bit")
+        for best in found.bests[:3]
+    ]
     return ahead
+
+
+def _which(found: Ranking, best: Standing) -> str:
+    return f"the {found.among(best)}" if len(found.standings) > 1 else "its best run"

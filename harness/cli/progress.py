@@ -1,7 +1,7 @@
 """What a person sees on stderr while runs train: how far, how long still, and how it goes.
 
 On a terminal a live view: a bar with the time left, and for every loss the mean validation curve
-as a sparkline with the best value so far. Elsewhere, and with --quiet, plain lines.
+as a sparkline with the lowest value so far. Elsewhere, and with --quiet, plain lines.
 """
 
 from __future__ import annotations
@@ -127,8 +127,8 @@ class _View:
     def render(self) -> Group:
         """The bar, and a line a loss."""
         table = Table(box=None, pad_edge=False, show_header=bool(self.count.best))
-        for title in ("loss", f"mean {WATCHED} over steps", "now", "best"):
-            table.add_column(title, justify="right" if title in ("now", "best") else "left")
+        for title in ("loss", f"mean {WATCHED} over steps", "now", "lowest"):
+            table.add_column(title, justify="right" if title in ("now", "lowest") else "left")
         for loss, best in sorted(self.count.best.items(), key=lambda pair: pair[1]):
             curve = self.count.curve(loss)
             table.add_row(loss, sparkline(curve), f"{curve[-1]:.4f}", f"{best:.4f}")
@@ -172,5 +172,5 @@ class _Lines:
             left = duration((now - self.began) * (1 / share - 1))
             known = f", {left} left" if share > KNOWN_SHARE else ""
             if self.count.best:
-                known += f", best {WATCHED} {min(self.count.best.values()):.4f}"
+                known += f", lowest {WATCHED} so far {min(self.count.best.values()):.4f}"
             say(f"{self.count.runs()}, {100 * share:.0f} % of all steps{known}")

@@ -57,7 +57,7 @@ class Options:
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """Per job, in order: best/nll_val, or the exception that ended it; None after a dry run."""
+    """Per job, in order: the yardstick, or the exception that ended it; None after a dry run."""
 
     values: list[Any]
     sweep_id: str | None = None
@@ -118,8 +118,9 @@ def run_jobs_of(
         rows = outcome.rows_of(ledger, jobs.runs)
         if jobs.ledger.weights == "best" and not options.single:
             ledger.keep_best_weights(manifest.sweep_id)
-    outcome.tell(rows, failed, manifest, single=options.single)
-    values = [outcome.value_of(run_id, rows, failed) for run_id in jobs.run_ids]
+    tracked = jobs.tracking.name != "off"
+    outcome.tell(rows, failed, manifest, single=options.single, tracked=tracked)
+    values = outcome.values_of(jobs.run_ids, rows, failed)
     joined = None if options.single else manifest.sweep_id
     return Outcome(values=values, sweep_id=joined, exit_code=1 if failed else 0)
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
+
+from harness.components.names import BINARY_SOURCES
 
 
 def text(value: Any) -> str:
@@ -30,3 +32,9 @@ def short_names(keys: Sequence[str]) -> dict[str, str]:
     """Each key's short name; the whole key where two would look alike."""
     counts = Counter(map(short_name, keys))
     return {key: key if counts[short_name(key)] > 1 else short_name(key) for key in keys}
+
+
+def nll_unit(sources: Iterable[Any]) -> str:
+    """The unit of nll/* in runs on these data sources: a binary one has examples, no characters."""
+    names = set(sources)
+    return "nats/example" if names and names <= set(BINARY_SOURCES) else "nats/char"

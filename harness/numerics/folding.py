@@ -1,19 +1,50 @@
-"""Replicates folded to a mean and what is known of it. Needs numpy and scipy.special alone.
+"""Replicates folded to a mean and what is known of it; pairs of runs. Numpy and scipy.special.
 
-Axes: N runs, M metrics, G groups. A value that a run lacks is nan, and left out.
+Axes: N runs, M metrics, G groups, P pairs, U units. A value that a run lacks is nan, and left out.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import stdtrit
 
 Floats = NDArray[np.float64]
 LEVEL = 0.95
+PLUS_MINUS = "± half the 95 % interval"  # what it means in every table
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A mean over n values, their standard deviation (n - 1), half the 95 % interval of the mean.
+
+    None where unknown: everything but n of no value, sd and half of one.
+    """
+
+    n: int
+    mean: float | None
+    sd: float | None
+    half: float | None
+
+    @property
+    def interval(self) -> tuple[float, float] | None:
+        """The 95 % interval of the mean; None for fewer than two values."""
+        if self.mean is None or self.half is None:
+            return None
+        return self.mean - self.half, self.mean + self.half
+
+    @property
+    def effect_size(self) -> float | None:
+        """Mean over sd, of paired differences Cohen's d; None of one, or where all are equal."""
+        return self.mean / self.sd if self.mean is not None and self.sd else None
+
+    def entry(self) -> dict[str, Any]:
+        """{"mean", "sd", "ci95": [low, high]} as JSON has it; null where unknown."""
+        ends = self.interval
+        return {"mean": self.mean, "sd": self.sd, "ci95": list(ends) if ends else None}
 
 
 @dataclass(frozen=True)
@@ -28,16 +59,14 @@ class Folded:
     sd: Floats
     half: Floats
 
-    def entry(self, group: int, metric: int) -> dict[str, object]:
-        """{"mean", "sd", "ci95": [low, high]}; null where unknown."""
-        mean, sd = float(self.mean[group, metric]), float(self.sd[group, metric])
-        half = float(self.half[group, metric])
-        known = self.n[group, metric] > 1
-        return {
-            "mean": mean,
-            "sd": sd if known else None,
-            "ci95": [mean - half, mean + half] if known else None,
-        }
+    def at(self, group: int, metric: int) -> Estimate:
+        """One group's estimate of one metric."""
+        n = int(self.n[group, metric])
+        mean, sd, half = (
+            float(part[group, metric]) if n > least else None
+            for part, least in ((self.mean, 0), (self.sd, 1), (self.half, 1))
+        )
+        return Estimate(n, mean, sd, half)
 
 
 def fold(values_NM: Floats, code_N: NDArray[np.int64], groups: int) -> Folded:
@@ -65,27 +94,35 @@ def fold(values_NM: Floats, code_N: NDArray[np.int64], groups: int) -> Folded:
 
 def t_quantile(df: Floats | float) -> Floats:
     """The point that Student's t with these degrees of freedom exceeds in 2.5 % of cases."""
+    from scipy.special import stdtrit  # a quarter of a second, which finding a run needs not wait
+
     out: Floats = np.asarray(stdtrit(np.maximum(df, 1.0), 0.5 + LEVEL / 2), dtype=np.float64)
     return out
 
 
-def interval(values: Sequence[float] | Floats) -> dict[str, object]:
-    """{"n", "mean", "sd", "ci95"} of one sample; null where unknown, {"n": 0} for none."""
-    array = np.asarray(values, dtype=np.float64)
-    array = array[np.isfinite(array)]
-    if not len(array):
-        return {"n": 0}
-    one = fold(array[:, None], np.zeros(len(array), dtype=np.int64), 1)
-    return {"n": len(array), **one.entry(0, 0)}
+def estimate(values: Sequence[float] | Floats) -> Estimate:
+    """The mean of one sample and what is known of it; values that are not finite are left out."""
+    array = np.asarray(values, dtype=np.float64).reshape(-1, 1)
+    return fold(array, np.zeros(len(array), dtype=np.int64), 1).at(0, 0)
 
 
-def difference(values: Sequence[float] | Floats) -> dict[str, object]:
-    """`interval` of paired differences, and their effect size mean / sd (Cohen's d of pairs).
+def pairs(
+    left: Iterable[int], right: Iterable[int], keys: Sequence[Hashable]
+) -> list[tuple[int, int]]:
+    """(i, j) for each run j on the right and the run i on the left that has the same key.
 
-    The effect size is null where there is one pair, or where all differences are equal.
+    keys: per run, what the two must share: all settings but those that tell the sides apart, and
+    every seed, so that initial weights, batches and split are the same.
     """
-    out = interval(values)
-    mean, sd = out.get("mean"), out.get("sd")
-    if isinstance(mean, float):
-        out["effect_size"] = mean / sd if isinstance(sd, float) and sd > 0 else None
-    return out
+    at = {keys[i]: i for i in left}
+    return [(at[keys[j]], j) for j in right if keys[j] in at]
+
+
+def mean_by_unit(values_PM: Floats, units: Sequence[Hashable]) -> Floats:
+    """(U, M): the pairs of each unit averaged, in order of first appearance.
+
+    The unit of an interval is the seed: runs of one seed share draws and are not independent.
+    """
+    place: dict[Hashable, int] = {}
+    code_P = np.array([place.setdefault(unit, len(place)) for unit in units], dtype=np.int64)
+    return fold(np.asarray(values_PM, dtype=np.float64), code_P, len(place)).mean

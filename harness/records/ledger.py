@@ -21,7 +21,8 @@ from harness.records import durable
 from harness.records.durable import LedgerError, clear_errors
 from harness.records.folder import NAME, Shelf, only
 from harness.records.manifests import SweepManifest
-from harness.records.record import RunRecord, best_run, read_curves, read_weights, table_row
+from harness.records.ranking import best_runs
+from harness.records.record import RunRecord, read_curves, read_weights, table_row
 from harness.records.recordfiles import CURVES, HEAD, WEIGHTS, pack_record, read_files, read_head
 
 if TYPE_CHECKING:
@@ -157,13 +158,15 @@ class Ledger(Shelf):
             (home / WEIGHTS).unlink(missing_ok=True)
 
     def keep_best_weights(self, sweep_id: str) -> int:
-        """Drop the weights of a sweep's runs but the best one's and other sweeps'; how many."""
-        sweep, best = self.read_sweep(sweep_id), best_run(self.table(sweep_id))
-        mine = self._own(sweep) if best else ()
-        for run_id in mine:
-            if run_id != best:
-                self.drop_weights(run_id)
-        return len(mine) - (best in mine)
+        """Drop the weights of a sweep's runs but the best one's and other sweeps'; how many.
+
+        Where losses cannot be compared, the best one of each loss keeps its weights.
+        """
+        sweep, best = self.read_sweep(sweep_id), best_runs(self.table(sweep_id))
+        dropped = [run_id for run_id in self._own(sweep) if run_id not in best] if best else []
+        for run_id in dropped:
+            self.drop_weights(run_id)
+        return len(dropped)
 
     # sweeps
 

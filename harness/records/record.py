@@ -138,12 +138,6 @@ def table_row(plain: Mapping[str, Any]) -> dict[str, Any]:
     return row
 
 
-def best_run(rows: Iterable[Mapping[str, Any]]) -> str | None:
-    """The run whose final weights are the best: lowest nll/val at its end, none that diverged."""
-    known = [r for r in rows if r.get("nll/val") is not None and r["verdict"] != "diverged"]
-    return min(known, key=lambda r: r["nll/val"])["run_id"] if known else None
-
-
 def curves_parquet(series: Mapping[str, Curve], **constant: str) -> bytes:
     """Curves in long form (name, step, value; `constant` columns first) as a parquet file."""
     import pyarrow as pa

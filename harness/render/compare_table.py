@@ -23,6 +23,8 @@ from harness.analysis.comparison import Comparison
 from harness.analysis.selection import sort_key
 from harness.config.labels import short_names, text
 from harness.numerics.digits import fixed
+from harness.numerics.folding import PLUS_MINUS
+from harness.render.equal import EQUAL, equal_rows, joined
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -84,11 +86,18 @@ def show(found: Comparison, console: Console, *, limit: int = LIMIT) -> None:
 
 def _table(found: Comparison, console: Console, limit: int) -> None:
     names = [name for name in found.shown if any(name in row["metrics"] for row in found.rows)]
-    rows = found.rows[:limit]
+    groups = equal_rows(found.twins)
+    equal = any(len(group) > 1 for group in groups[:limit])
+    beyond = sum(map(len, groups[limit:]))
+    groups = groups[:limit]
+    rows = [found.rows[group[0]] for group in groups]
     cells = {name: [_cell(row["metrics"].get(name), name) for row in rows] for name in names}
     labels = short_names(found.keys)
-    settings = {key: [text(row["config"].get(key)) for row in rows] for key in found.keys}
-    said = [_verdicts(found.verdicts[i]) for i in range(len(rows))]
+    settings = {
+        key: [joined(text(found.rows[i]["config"].get(key)) for i in group) for group in groups]
+        for key in found.keys
+    }
+    said = [_verdicts(found.verdicts[group[0]]) for group in groups]
     heads = {name: _header(name, cells[name]) for name in names}
     rest = 2 + _width(["n", *(str(row["n"]) for row in rows)]) + _width(["verdict", *said])
 
@@ -120,13 +129,14 @@ def _table(found: Comparison, console: Console, limit: int) -> None:
         own = [settings[key][i] for key in found.keys]
         table.add_row(*own, str(row["n"]), *(cells[name][i] for name in kept), said[i])
     console.print(table)
-    beyond = len(found.rows) - len(rows)
-    more = f"And {beyond} rows more: --csv or --json has all. " if beyond > 0 else ""
-    told = (
-        "Mean ± half the 95 % interval over n runs (Student's t); nats per character unless the "
-        "name says otherwise. --metric NAME shows others, --json has all."
+    told = [f"And {beyond:,} rows more: --csv or --json has all."] if beyond else []
+    told += [found.order] if found.order else []
+    told += [EQUAL] if equal else []
+    told.append(
+        f"Mean {PLUS_MINUS} over n runs (Student's t); {found.unit} unless the name says "
+        "otherwise. --metric NAME shows others, --json has all."
     )
-    _say(console, more + told)
+    _say(console, " ".join(told))
 
 
 def _pivot(found: Comparison, console: Console) -> None:
@@ -156,7 +166,7 @@ def _pivot(found: Comparison, console: Console) -> None:
     counts = Counter(row["n"] for row in found.rows)
     each = "-".join(str(n) for n in sorted({min(counts), max(counts)})) if counts else "0"
     rates = "; @ the learning rate it was compared at" if "optim.lr" in found.keys else ""
-    _say(console, f"Mean ± half the 95 % interval over {each} runs{rates}. - : all diverged.")
+    _say(console, f"Mean {PLUS_MINUS} over {each} runs{rates}. - : no run has it.")
 
 
 def _held(row: Mapping[str, Any], key: str) -> tuple[str, Any]:

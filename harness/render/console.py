@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-import statistics
 import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -13,10 +11,12 @@ from rich.console import Console
 from rich.padding import Padding
 from rich.table import Table
 
-from harness.config.labels import short_name, text
+from harness.config.labels import nll_unit, short_name, text
+from harness.numerics.folding import PLUS_MINUS, estimate
+from harness.records.ranking import Ranking, fingerprint, measured, ranking
+from harness.render.equal import EQUAL, equal_rows, joined
 
 Row = Mapping[str, Any]  # one run: "run_id", "config_id", "verdict", settings and metrics by name
-ENDS = ("nll/train", "gap/nll")
 BAD_STARTS = ("confident and wrong", "not what the config says", "no finite initial loss")
 ROOMY = 110  # columns from which a leaderboard shows all it has
 WIDTH = 120  # columns of a table that does not go to a terminal
@@ -42,25 +42,22 @@ def _console() -> Console:
     return out if out.is_terminal else Console(highlight=False, width=WIDTH)
 
 
-def leaderboard(rows: Sequence[Row], varying: Sequence[str], *, limit: int = 10) -> None:
-    """Configurations by their best validation loss, replicates (seeds) folded, on stdout.
+def leaderboard(rows: Sequence[Row], varying: Sequence[str], limit: int = 10) -> None:
+    """The best configurations, best first, replicates folded; on stdout.
 
-    rows: finished runs. Numbers are nats per character: mean, and the spread over seeds.
+    rows: one per finished run; `varying`: keys that differ between them. Equal ones share a line.
     """
-    keys = [key for key in varying if not key.endswith("seed")]
-    groups: dict[str, list[Row]] = {}
-    for row in rows:
-        groups.setdefault(row["config_id"], []).append(row)
-    metric = "best/nll_val" if any("best/nll_val" in row for row in rows) else "loss/val"
-    ranked = sorted(groups.values(), key=lambda group: _mean(group, metric))
-    seeds = any(len(group) > 1 for group in ranked)
+    found = ranking(rows)
+    groups = equal_rows([fingerprint([rows[i] for i in one.places]) for one in found.standings])
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("", justify="right")
     out = _console()
     narrow = out.width < ROOMY
+    keys = [key for key in varying if not key.endswith("seed")]
     for key in keys or ["run"]:
         title = short_name(key)
         table.add_column(title.replace("_", "\n") if narrow else title, overflow="fold")
+    metric = found.yardstick.metric
     columns = {metric: metric, "gap/nll": "gap/nll", "init/loss_measured": "first\nloss"}
     if not narrow:
         columns = {metric: metric, "nll/train": "nll/train", "gap/nll": "gap/nll"}
@@ -68,18 +65,28 @@ def leaderboard(rows: Sequence[Row], varying: Sequence[str], *, limit: int = 10)
     for title in columns.values():
         table.add_column(title, justify="right", no_wrap=True)
     table.add_column("verdict")
-    for place, group in enumerate(ranked[:limit], 1):
-        shown = [text(group[0].get(key)) for key in keys] or [group[0]["run_id"]]
-        numbers = [_number(group, name, spread=name == metric) for name in columns]
-        table.add_row(str(place), *shown, *numbers, _verdicts(group))
+    for place, group in enumerate(groups[:limit], 1):
+        several = [[rows[i] for i in found.standings[one].places] for one in group]
+        shown = [joined(text(part[0].get(key)) for part in several) for key in keys]
+        shown = shown or [several[0][0]["run_id"]]
+        numbers = [_number(several[0], name, spread=name == metric) for name in columns]
+        table.add_row(str(place), *shown, *numbers, _verdicts(several[0]))
     out.print()
     out.print(table)
-    rest = len(ranked) - limit
-    notes = [f"and {rest} more"] if rest > 0 else []
-    if seeds:
-        notes.append("mean over seeds, +- their standard deviation")
-    notes.append("nats per character, the first loss in its loss's own units")
-    out.print("; ".join(notes), style="dim")
+    beyond = sum(map(len, groups[limit:]))
+    notes = [f"And {beyond:,} more configurations."] if beyond else []
+    notes.append(_caption(found, rows))
+    notes += [EQUAL] * any(len(group) > 1 for group in groups[:limit])
+    out.print(" ".join(notes), style="dim")
+
+
+def _caption(found: Ranking, rows: Sequence[Row]) -> str:
+    """By what the configurations are in this order, and what the numbers are."""
+    parts = [f"Best first, of {len(found.standings):,}, by {found.yardstick}"]
+    if any(standing.value.n > 1 for standing in found.standings):
+        parts.append(f"mean over seeds {PLUS_MINUS}")
+    unit = nll_unit(row.get("data.name") for row in rows)
+    return "; ".join([*parts, f"{unit}, the first loss in its loss's own units."])
 
 
 def failures(failed: Mapping[str, str], names: Mapping[str, str]) -> None:
@@ -123,23 +130,13 @@ def starts(told: Sequence[Sequence[str]]) -> None:
         )
 
 
-def _known(group: Sequence[Row], name: str) -> list[float]:
-    return [row[name] for row in group if name in row]
-
-
-def _mean(group: Sequence[Row], name: str) -> float:
-    known = _known(group, name)
-    return statistics.fmean(known) if known else math.inf
-
-
 def _number(group: Sequence[Row], name: str, *, spread: bool) -> str:
-    """Mean over seeds; final numbers are those of runs that did not diverge."""
-    ended = [row for row in group if row["verdict"] != "diverged"]
-    known = _known(ended if name in ENDS else group, name)
-    if not known:
+    """Mean over seeds, of those runs whose value may be compared."""
+    found = estimate([v for row in group if (v := measured(row, name)) is not None])
+    if found.mean is None:
         return "-"
-    mean = f"{statistics.fmean(known):.4f}"
-    return f"{mean} +-{statistics.stdev(known):.4f}" if spread and len(known) > 1 else mean
+    half = f" ±{found.half:.4f}" if spread and found.half is not None else ""
+    return f"{found.mean:.4f}{half}"
 
 
 def _verdicts(group: Sequence[Row]) -> str:

@@ -25,7 +25,6 @@ from harness.render import report_tables as tables
 from harness.render.figures.curves import curve_figure
 from harness.render.figures.heat import heat_figure
 from harness.render.figures.path import path_figure
-from harness.render.figures.selection import unit
 from harness.render.figures.settings import settings_figure
 from harness.render.figures.start import initial_loss_figure
 from harness.render.figures.style import Figure
@@ -58,6 +57,7 @@ def build(table: SweepTable) -> str:
         lstrip_blocks=True, undefined=jinja2.StrictUndefined,
     )  # fmt: skip
     environment.filters |= {"marked": marked, "number": number}
+    leaders = tables.leaders(swept)
     page = environment.get_template("report.html.j2")
     return page.render(
         title=f"Sweep {str(table.meta.get('sweep_id') or 'of runs')[:8]}",
@@ -70,10 +70,9 @@ def build(table: SweepTable) -> str:
         ],
         figures=figures_of(swept, floors),
         warnings=tables.start_warnings(swept),
-        metric=swept.metric, unit=unit(swept),
-        leaders=tables.leaders(swept), shown=tables.ROWS, configurations=len(swept.ranked),
+        metric=swept.metric, unit=swept.unit,
+        leaders=leaders, shown=tables.ROWS, leaderboard=tables.caption(swept, leaders),
         columns={n: short for n, short in tables.COLUMNS.items() if len(swept.known(n))},
-        mse="loss.name" in swept.runs and "mse" in set(swept.runs["loss.name"]),
         verdicts=tables.verdicts(swept), diverged=tables.diverged(swept),
         failed=tables.failed(swept),
         floors=[(n, floors[n], FLOOR_WORDS[n]) for n in FLOOR_WORDS if n in floors],
@@ -100,7 +99,7 @@ def figures_of(swept: Swept, floors: Mapping[str, float]) -> dict[str, list[Figu
     names = [n for n in swept.influence if n != "loss.name"]
     main = keys.get("reg.strength") or (keys[names[0]] if names else None)
     starts = [keys[n] for n in STARTS if n in keys and keys[n] is not main]
-    of = unit(swept)
+    of = swept.unit
     drawn: dict[str, list[Figure | None]] = {
         "start": [initial_loss_figure(swept)],
         "curves": [

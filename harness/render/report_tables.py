@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from harness.analysis import findings
 from harness.analysis.effects import Swept, config_of
+from harness.analysis.table import plain_rows
 from harness.config.labels import text
 from harness.config.run import RunConfig, field_rules
 from harness.errors import HarnessError
 from harness.numerics.digits import number
+from harness.numerics.folding import PLUS_MINUS, estimate
+from harness.records.ranking import fingerprint
 from harness.records.saved import overrides_of
+from harness.render.equal import EQUAL, EQUALS, equal_rows, joined
 from harness.theory.advice import GOOD, WRONG, Z_LIMIT
 from harness.tracking.store import redacted
 
@@ -38,26 +41,49 @@ WHY_WRONG = (
 
 
 def leaders(swept: Swept) -> list[dict[str, Any]]:
-    """The best configurations, seeds folded, each with the commands that train it again."""
+    """The best configurations, seeds folded, each with the commands that train it again.
+
+    Those that are equal to the last digit share a row.
+    """
+    every = plain_rows(swept.runs)
+    found = swept.ranking.standings if swept.metric else ()
+    groups = equal_rows([fingerprint([every[i] for i in one.places]) for one in found])
     out = []
-    for place, row in swept.ranked.head(ROWS).iterrows():
-        part = swept.runs.loc[row["at"]]
-        best = int(part[str(swept.metric)].astype(float).idxmin())
-        counts = part["verdict"].value_counts()
+    for place, group in enumerate(groups[:ROWS], 1):
+        first = found[group[0]]
+        part = [every[i] for i in first.places]
+        told = [
+            findings.settings_words(swept, found[i].places[0], short=True) or "`defaults`"
+            for i in group
+        ]
+        counted = Counter(row["verdict"] for row in part)
+        value = first.value
         one: dict[str, Any] = {
-            "place": int(str(place)) + 1,
-            "settings": findings.settings_words(swept, best, short=True) or "`defaults`",
-            "mean": f"{row['mean']:.4f}", "sd": f"± {row['sd']:.4f}" if row["n"] > 1 else "",
-            "n": int(row["n"]), "run": part.at[best, "run_id"],
-            "verdict": ", ".join(v if n == len(part) else f"{n} {v}" for v, n in counts.items()),
+            "place": place, "settings": joined(told),
+            "mean": "-" if value.mean is None else f"{value.mean:.4f}",
+            "spread": f"± {value.half:.4f}" if value.half is not None else "",
+            "n": len(part),
+            "verdict": ", ".join(
+                v if n == len(part) else f"{n} {v}" for v, n in counted.most_common()
+            ),
         }  # fmt: skip
         for name in COLUMNS:
-            known = part[name].dropna().tolist() if name in part else []
-            digits = 4 if "nll" in name else 3
-            one[name] = number(float(np.mean(known)), digits) if known else "-"
-        one["train"] = _train_command(part.loc[best].to_dict())
+            mean = estimate(swept.values(name)[list(first.places)]).mean
+            one[name] = "-" if mean is None else number(mean, 4 if "nll" in name else 3)
+        best = next((row for row in part if row["run_id"] == first.best_run), part[0])
+        one |= {"run": best["run_id"], "train": _train_command(best)}
         out.append(one)
     return out
+
+
+def caption(swept: Swept, leaders: Sequence[Mapping[str, Any]]) -> str:
+    """By what the leaderboard is in this order, and what its numbers are."""
+    found = swept.ranking
+    words = f"Best first, of {len(found.standings):,} configurations, by {found.yardstick}"
+    words += f"; {swept.unit}"
+    words += f"; mean over seeds {PLUS_MINUS}" if swept.replicates > 1 else ""
+    words += f"; the first {ROWS} are shown" if len(leaders) == ROWS < len(found.standings) else ""
+    return words + "." + (f" {EQUAL}" if any(EQUALS in row["settings"] for row in leaders) else "")
 
 
 def _train_command(row: Mapping[str, Any]) -> str:

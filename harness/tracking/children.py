@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness.config.run import run_config
-from harness.records.record import best_run, curves_parquet, table_row
+from harness.records.record import curves_parquet
 from harness.records.recordfiles import CURVES, WEIGHTS
 from harness.records.saved import config_yaml, overrides_of, overrides_yaml
 from harness.tracking import portable, projection
@@ -44,9 +44,8 @@ class ChildWriter:
         self.described: set[str] = set()  # children whose params are known to be there
         self.ended: set[str] = set()  # children closed as FAILED or KILLED
         self.doubtful: set[str] = set()  # children whose creation was sent but not confirmed
-        self.rows: dict[str, dict[str, Any]] = {}  # these three where no ledger can be asked
+        self.records: dict[str, RunRecord] = {}  # where no ledger can be asked
         self.curves: dict[str, Any] = {}
-        self.best: RunRecord | None = None
 
     @property
     def store(self) -> Store:
@@ -73,7 +72,7 @@ class ChildWriter:
         """Make a finished run complete: params, points, tags, data, artifacts, end."""
         run_id, store = record.run_id, self.store
         if self.ledger is None:
-            self._remember(record)
+            self.records[record.run_id] = record
         if run_id in self.complete or run_id not in self.sweep.configs:
             return
         info = self._child(run_id)
@@ -119,13 +118,6 @@ class ChildWriter:
             self.store.put(info, Path(folder))
 
     # within
-
-    def _remember(self, record: RunRecord) -> None:
-        head = {"status": "FINISHED", "name": self.sweep.names.get(record.run_id, record.run_id)}
-        self.rows[record.run_id] = head | table_row(record.to_plain())
-        self.curves[record.run_id] = projection.step_series(record)
-        if best_run(self.rows.values()) == record.run_id:
-            self.best = record
 
     def _start(self, run_id: str) -> int:
         """Start times follow the sweep's order, so that children sort as they were asked for."""

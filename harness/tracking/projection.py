@@ -16,10 +16,10 @@ import numpy as np
 
 from harness.config.labels import short_name
 from harness.records.durable import digest
+from harness.records.ranking import ranking
 from harness.records.record import (
     Curve,
     RunRecord,
-    best_run,
     environment,
     table_parquet,
     weights_bytes,
@@ -219,12 +219,10 @@ def description(sweep: SweepManifest, rows: Sequence[Mapping[str, Any]]) -> str:
         told = ", ".join(f"{n} {verdict}" for verdict, n in sorted(counts.items()))
         failed = sum(row["status"] == "FAILED" for row in rows)
         lines.append(f"\nVerdicts: {told}" + (f"; {failed} failed" if failed else "") + ".")
-        best = best_run(done)
+        found, names = ranking(done), {row["run_id"]: row["name"] for row in done}
         lines += [
-            f"\nLowest `nll/val` at the end: {row['nll/val']:.4f} nats per character "
-            f"({row['name']})."
-            for row in done
-            if row["run_id"] == best
+            f"\n{found.words(best)}; its best run is {names[best.best_run]}."
+            for best in found.bests
         ]
     lines.append("\nAll runs in `runs.parquet`; `harness compare` and `harness report` read it.")
     return "\n".join(lines)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
-from harness.records.record import best_run, join_curves
+from harness.records.ranking import best_runs
+from harness.records.record import join_curves, table_row
 from harness.records.recordfiles import CURVES, WEIGHTS
 from harness.records.saved import overrides_yaml
 from harness.tracking import portable, projection
@@ -63,15 +64,17 @@ class SweepWriter(ChildWriter):
             return
         rows = self._rows()
         done = [row for row in rows if row["status"] == "FINISHED"]
-        best = best_run(done)
+        best = [run_id for run_id in best_runs(done) if run_id in self.children]
         tags = {
             "harness.written": str(len(self.complete)),
             "harness.failed": str(sum(row["status"] == "FAILED" for row in rows)),
             "mlflow.note.content": projection.description(self.sweep, rows),
         }
-        if best in self.children:
-            tags["harness.best_run"] = str(self.children[best].run_id)
-            tags |= self._keep_best(best, servable=status != "KILLED")
+        if best:  # several where losses cannot be compared: the best of each
+            tags["harness.best_run"] = ", ".join(str(self.children[r].run_id) for r in best)
+            models = [self._keep_best(run_id, servable=status != "KILLED") for run_id in best]
+            if any(models):
+                tags["harness.best_model"] = ", ".join(f"models:/{m}" for m in models if m)
         store.log(self.parent.run_id, points=self._parent_points(done), tags=tags)
         ids = {run_id: str(info.run_id) for run_id, info in self.children.items()}
         table = [row | {"mlflow_run_id": ids.get(row["run_id"])} for row in rows]
@@ -163,12 +166,17 @@ class SweepWriter(ChildWriter):
     def _rows(self) -> list[dict[str, Any]]:
         if self.ledger is not None:
             return self.ledger.table(self.sweep.sweep_id)
-        return [self.rows[r] for r in self.sweep.run_ids if r in self.rows]
+        return [
+            {"status": "FINISHED", "name": self.sweep.names.get(run_id, run_id)}
+            | table_row(self.records[run_id].to_plain())
+            for run_id in self.sweep.run_ids
+            if run_id in self.records
+        ]
 
     def _all_curves(self) -> dict[str, Any]:
         """The step series of every finished run, for one file that shows them all."""
         if self.ledger is None:
-            return self.curves
+            return {run_id: projection.step_series(r) for run_id, r in self.records.items()}
         for run_id in self.sweep.run_ids:
             if run_id in self.complete and run_id not in self.curves:
                 record = self.ledger.read(run_id, weights=False)
@@ -176,19 +184,18 @@ class SweepWriter(ChildWriter):
                     self.curves[run_id] = projection.step_series(record)
         return self.curves
 
-    def _keep_best(self, run_id: str, *, servable: bool) -> dict[str, str]:
-        """Give the best run its weights and a model to serve; tags of the parent that say where.
+    def _keep_best(self, run_id: str, *, servable: bool) -> str | None:
+        """Give a best run its weights and a model to serve; the model's id.
 
         servable: not of a sweep that was stopped, whose process has no second left for it.
         """
         if self.settings.weights == "none":
-            return {}
-        record = self.ledger.read(run_id) if self.ledger else self.best
+            return None
+        record = self.ledger.read(run_id) if self.ledger else self.records.get(run_id)
         if record is None or not record.weights:
-            return {}
+            return None
         info = self.children[run_id]
         if self.settings.weights == "best":
             self.put(info, {WEIGHTS: portable.pack(record)})
         client = self.store.client
-        model_id = log_model(record, str(info.run_id), client) if servable else None
-        return {"harness.best_model": f"models:/{model_id}"} if model_id else {}
+        return log_model(record, str(info.run_id), client) if servable else None

@@ -60,11 +60,51 @@ def test_one_run_each_has_no_interval_and_says_so():
 
 
 def test_only_varying_settings_are_shown_best_first():
-    values = {"a": 3.0, "b": 1.0, "c": 2.0}
-    found = compare(grid(lambda loss, seed: values[loss], loss=["a", "b", "c"]))
-    assert [row["config"] for row in found.rows] == [{"loss.name": x} for x in "bca"]
-    turned = compare(grid(lambda loss, seed: values[loss], loss=["a", "b", "c"]), sort="-nll/val")
-    assert [row["config"]["loss.name"] for row in turned.rows] == ["a", "c", "b"]
+    values = {0.1: 3.0, 1.0: 1.0, 3.0: 2.0}
+    data = grid(lambda loss, scale, seed: values[scale], loss=["nll"], scale=list(values))
+    found = compare(data)
+    assert [row["config"] for row in found.rows] == [
+        {"init.weight_scale": x} for x in (1.0, 3.0, 0.1)
+    ]
+    assert "Best first, of 3, by nll/val" in found.order
+    turned = compare(data, sort="-nll/val")
+    assert [row["config"]["init.weight_scale"] for row in turned.rows] == [0.1, 3.0, 1.0]
+    assert turned.order.startswith("Worst first")
+
+
+def test_where_losses_differ_the_calibrated_yardstick_orders():
+    rows = [run(loss=x, **{"best/nll_val": raw, "nll_calibrated/val": fair})
+            for x, raw, fair in (("mse", 3.2, 1.9), ("nll", 2.0, 2.0))]  # fmt: skip
+    found = compare(table(*rows))
+    assert [row["config"]["loss.name"] for row in found.rows] == ["mse", "nll"]
+    assert found.headline == "nll_calibrated/val" and "losses differ" in found.order
+
+
+def test_losses_that_cannot_be_calibrated_are_ranked_apart():
+    rows = [run(loss=x, scale=g, **{"best/nll_val": v})
+            for x, g, v in (("mse", 1.0, 3.2), ("nll", 1.0, 2.0), ("mse", 3.0, 3.1))]  # fmt: skip
+    found = compare(table(*rows))
+    assert [tuple(row["config"].values()) for row in found.rows] == [
+        (3.0, "mse"), (1.0, "mse"), (1.0, "nll"),  # mse came first in the table
+    ]  # fmt: skip
+    assert "each loss apart" in found.order
+
+
+def test_equal_rows_are_one_for_people_and_all_for_programs():
+    rows = [run(loss=x, seed=s, **{"best/nll_val": 2.0 + s, "speed/run_steps_per_s": float(s + i)})
+            for i, x in enumerate(("cross_entropy", "nll")) for s in range(2)]  # fmt: skip
+    rows += [run(loss="nll", scale=3.0, seed=s, **{"best/nll_val": 2.5}) for s in range(2)]
+    found = compare(table(*rows))
+    assert len(found.rows) == 3 and len(found.frame()) == 3
+    text = found.text()
+    assert text.count("cross_entropy = nll") == 1 and "the last digit" in text
+    assert text.count("2.5000 ±") == 2  # that of the equal rows, and another of the same mean
+
+
+def test_diverged_rows_are_like_no_other():
+    """Two rates at which a run diverged have the same first numbers and none later."""
+    rows = [run(lr=lr, verdict="diverged", **{"init/loss_measured": 3.3}) for lr in (10.0, 100.0)]
+    assert compare(table(*rows)).twins == (0, 1)
 
 
 def test_accuracy_is_better_when_higher():
@@ -158,13 +198,16 @@ def test_a_seed_that_the_baseline_lacks_makes_no_pair():
 
 
 def test_diverged_and_failed_runs_are_told_apart_from_numbers():
-    rows = [run(seed=s, **{"nll/val": 2.0, "best/nll_val": 1.9}) for s in range(2)]
-    rows += [run(seed=2, verdict="diverged", **{"nll/val": 1e30, "best/nll_val": 3.3})]
+    rows = [run(seed=s, **{"nll/val": 2.0, "best/nll_val": 1.9, "init/loss_measured": 3.0})
+            for s in range(2)]  # fmt: skip
+    lost = {"nll/val": 1e30, "best/nll_val": 3.3, "init/loss_measured": 4.5}
+    rows += [run(seed=2, verdict="diverged", **lost)]
     rows += [run(seed=3, status="FAILED", verdict=None)]
     found = compare(table(*rows))
     row = found.rows[0]
     assert row["n"] == 3 and row["metrics"]["nll/val"]["mean"] == 2.0
-    assert row["metrics"]["best/nll_val"]["mean"] == pytest.approx((1.9 + 1.9 + 3.3) / 3)
+    assert row["metrics"]["best/nll_val"]["mean"] == 1.9
+    assert row["metrics"]["init/loss_measured"]["mean"] == 3.5  # all runs reached step 0
     assert found.verdicts[0] == {"fit": 2, "diverged": 1}
     text = " ".join(found.remarks)
     assert "1 run diverged" in text and "1 run failed" in text

@@ -35,7 +35,7 @@ def test_plain_lines_come_now_and_then_with_the_time_left(clock, capsys):
     assert lines == [
         "harness: 0/2 runs, 1 % of all steps",
         # 160 of 200 steps took 25 s, so the last 40 take 25 * (200/160 - 1) = 6.25 s
-        "harness: 1/2 runs, 80 % of all steps, 6 s left, best nll/val 2.5000",
+        "harness: 1/2 runs, 80 % of all steps, 6 s left, lowest nll/val so far 2.5000",
     ]
 
 

@@ -16,7 +16,6 @@ from harness.config.run import Data, Model, Optim, RunConfig
 from harness.errors import HarnessError
 from harness.records.record import (
     RunRecord,
-    best_run,
     curves_parquet,
     environment,
     join_curves,
@@ -94,17 +93,6 @@ def test_a_table_row_is_flat():
     assert row["nll/val"] == 2.04
     assert row["warnings"] == 1
     assert not any(isinstance(value, dict) for value in row.values())
-
-
-def test_best_run_leaves_diverged_ones_out():
-    rows = [
-        {"run_id": "a", "verdict": "fit", "nll/val": 2.2},
-        {"run_id": "b", "verdict": "diverged", "nll/val": 1.0},
-        {"run_id": "c", "verdict": "overfit", "nll/val": 2.1},
-        {"run_id": "d", "verdict": "fit"},
-    ]
-    assert best_run(rows) == "c"
-    assert best_run(rows[3:]) is None
 
 
 def test_saved_config_is_read_back_as_the_same_run():

@@ -26,7 +26,8 @@ def metrics_of(flat, rng):
     uniform = 26 / 27 if hinge else math.log(27)
     expected = uniform * math.sqrt(1 + scale**2)
     return {
-        "best/nll_val": best, "best/step": 1500.0, "nll/val": best + 0.02, "nll/train": best - gap,
+        "best/nll_val": best, "nll_calibrated/val": best, "best/step": 1500.0,
+        "nll/val": best + 0.02, "nll/train": best - gap,
         "gap/nll": gap, "loss/train": best - gap, "loss/val": best, "accuracy/val": 0.3,
         "init/loss_uniform": uniform, "init/loss_expected": expected,
         "init/loss_measured": expected * math.exp(0.01 * rng.standard_normal()),

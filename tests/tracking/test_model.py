@@ -94,7 +94,12 @@ def test_what_is_logged_holds_no_pickle(tmp_path):
     """Signature and example are there; the files are text, JSON and safetensors, nothing else."""
     path = serving.save_model(trained(Model(hidden=())), tmp_path)
     files = {str(p.relative_to(path)) for p in path.rglob("*") if p.is_file()}
-    assert files >= {"MLmodel", "served.py", "artifacts/weights.safetensors", "input_example.json"}
+    assert files >= {
+        "MLmodel",
+        "model_code.py",
+        "artifacts/weights.safetensors",
+        "input_example.json",
+    }
     endings = {Path(name).suffix for name in files}
     assert endings <= {"", ".py", ".safetensors", ".json", ".yaml", ".txt"}
     described = (path / "MLmodel").read_text()

@@ -230,7 +230,7 @@ def test_a_table_of_mixed_columns_becomes_parquet(tmp_path):
         "x": [1.0, 0.5], "none": [None, None],
     }  # fmt: skip
     notes = {k.decode(): json.loads(v) for k, v in table.schema.metadata.items() if b"harn" in k}
-    assert notes["harness.config.settings"] == ["engine.chunk"]
+    assert notes["harness.settings"] == ["engine.chunk"]
     assert notes["harness.json"] == ["engine.chunk", "model.hidden"]
 
 

@@ -52,7 +52,7 @@ class LossSpec(Spec):
     best_constant: (shares (V,), *, smoothing, summed) -> Constant; None: no smart start is given.
     uniform_bias: how far `spread` is off under a uniform output bias, in words; "": it is not.
 
-    likelihood: the value is the negative log likelihood of softmax(logits).
+    likelihood: the value is the negative log likelihood of softmax(logits), or of sigmoid(logit).
     log_probabilities: softmax of the logits is the run's own estimate, so its NLL needs no
     calibration first. links: readings of the logits that calibration tries, of LINKS.
     columns: binary alone, (logits (C,)) -> (C, 2) scores of -1 and +1; None: -z/2 and z/2.

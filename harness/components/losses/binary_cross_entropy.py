@@ -74,5 +74,6 @@ SPEC = LossSpec(
     expected=expected,
     of_margin=of_margin,
     best_constant=best_constant,
+    likelihood=True,
     unit="nats/example",
 )

@@ -9,7 +9,7 @@ import numpy as np
 
 from harness.numerics.digits import number
 from harness.render.figures import style
-from harness.render.figures.selection import facets, floor_lines, held_sentence, most, unit
+from harness.render.figures.selection import facets, floor_lines, held_sentence, most
 
 if TYPE_CHECKING:
     from harness.analysis.effects import Key, Swept
@@ -34,7 +34,7 @@ def curve_figure(
     if curves is None:
         return None
     near = floors if metric == "nll" else {}
-    label_y = f"{metric} ({unit(swept) if metric == 'nll' else 'own units'})"
+    label_y = f"{metric} ({swept.unit if metric == 'nll' else 'own units'})"
     free = [key.name] if key else []
     panels, caught, mixed, cut = [], {}, False, False
     with style.draw():

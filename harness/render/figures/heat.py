@@ -73,11 +73,11 @@ def heat_figure(
 
 def _cells(swept: Swept, metric: str, x: Key, y: Key, mask: Any) -> tuple[Any, Any]:
     """(means, all-diverged flags), rows y and columns x."""
-    values = swept.runs[metric].astype(float).to_numpy()
+    values = swept.values(metric)
     shape = (len(y.labels), len(x.labels))
     flat = y.codes * len(x.labels) + x.codes
     bad = (swept.runs["verdict"] == "diverged").to_numpy() & mask
-    good = mask & np.isfinite(values) & ~bad
+    good = mask & np.isfinite(values)
     size = shape[0] * shape[1]
     count = np.bincount(flat[good], minlength=size)
     total = np.bincount(flat[good], weights=values[good], minlength=size)

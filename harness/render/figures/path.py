@@ -9,7 +9,7 @@ import numpy as np
 
 from harness.numerics.digits import number
 from harness.render.figures import style
-from harness.render.figures.selection import facets, floor_lines, held_sentence, unit
+from harness.render.figures.selection import facets, floor_lines, held_sentence
 
 if TYPE_CHECKING:
     from harness.analysis.effects import Key, Swept
@@ -95,7 +95,7 @@ def _panel(
     for one in (axes, lowest):
         one.set_xlim(places[0] - 0.4, places[-1] + 0.4)
     lowest.set_xlabel(STRENGTH)
-    axes.set_ylabel(f"nll ({unit(swept)})")
+    axes.set_ylabel(f"nll ({swept.unit})")
     style.label_ends(axes, ends)
     alt = f"Regularization path{' of ' + facet if facet else ''}: {'; '.join(told)}."
     return style.panel(figure, title=heading, alt=alt, prefix=prefix)

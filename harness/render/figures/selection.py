@@ -34,14 +34,6 @@ def name_of(runs: Any, key: str) -> str:
     return values.pop() if len(values) == 1 else ""
 
 
-def unit(swept: Swept) -> str:
-    """The unit of nll for these data."""
-    from harness.components.names import BINARY_SOURCES
-
-    names = set(swept.runs["data.name"]) if "data.name" in swept.runs else set()
-    return "nats/example" if names and names <= set(BINARY_SOURCES) else "nats/char"
-
-
 def facets(swept: Swept, taken: Sequence[str], limit: int = 8) -> list[tuple[str, str, Any]]:
     """(title, heading, mask) of each panel: one a loss where losses vary, else one for all."""
     key = swept.keys.get("loss.name")

@@ -9,7 +9,7 @@ import numpy as np
 
 from harness.numerics.digits import number
 from harness.render.figures import style
-from harness.render.figures.selection import floor_lines, unit
+from harness.render.figures.selection import floor_lines
 
 if TYPE_CHECKING:
     from harness.analysis.effects import Key, Swept
@@ -18,14 +18,14 @@ if TYPE_CHECKING:
 def settings_figure(swept: Swept, floors: Mapping[str, float]) -> style.Figure | None:
     """A panel for each of the (at most six) most influential settings; None where none varies."""
     names = list(swept.influence)[:6]
-    if not names or swept.metric is None or not len(swept.ranked):
+    means = np.array([one.value.mean for one in swept.standings], float)
+    if not names or not len(means) or swept.ranking.yardstick.apart:
         return None
-    low = float(swept.ranked["mean"].min())
-    high = float(swept.ranked["mean"].quantile(0.9))
+    low, high = float(means.min()), float(np.quantile(means, 0.9))
     high = max(high, low + 0.02)
     near = (
         {n: v for n, v in floors.items() if low - 0.4 * (high - low) <= v <= high}
-        if "nll" in swept.metric
+        if "nll" in str(swept.metric)
         else {}
     )
     with style.draw():
@@ -47,9 +47,8 @@ def _panel(
     swept: Swept, key: Key, limits: tuple[float, float], floors: Mapping[str, float], prefix: str
 ) -> style.Panel:
     figure, axes = style.canvas(right=style.room_for(["counting (val)"]) if floors else 0.12)
-    ranked = swept.ranked
-    first = np.array([at[0] for at in ranked["at"]], int)
-    level, means = key.codes[first], ranked["mean"].to_numpy(float)
+    first = np.array([one.places[0] for one in swept.standings], int)
+    level, means = key.codes[first], np.array([one.value.mean for one in swept.standings], float)
     keep = slice(None) if len(means) <= 600 else np.linspace(0, len(means) - 1, 600).astype(int)
     low, high = limits
     pad = 0.06 * (high - low)
@@ -103,7 +102,7 @@ def _panel(
     axes.set_ylim(low - pad, high + pad)
     axes.set_xlabel(key.name)
     axes.set_ylabel(
-        f"{swept.metric} ({unit(swept) if 'nll' in (swept.metric or '') else 'own units'})"
+        f"{swept.metric} ({swept.unit if 'nll' in (swept.metric or '') else 'own units'})"
     )
     style.label_ends(axes, floor_lines(axes, floors))
     told = ", ".join(f"{label}: {number(v)}" for label, v in best.items())
