@@ -174,7 +174,7 @@ def reproduce(run: str, as_json: bool, ledger: str, uri: str | None) -> int:
     claim = find_claim(run, ledger=Ledger(ledger), uri=uri)
     steps = {claim.run_id: claim.config.train.steps}
     with progress(steps, {claim.run_id: claim.config.loss.name}) as meter:
-        found = again(claim, progress=lambda done, _: meter.step(claim.run_id, done))
+        found = again(claim, progress=lambda done, _: meter.step([claim.run_id], done))
     if as_json:
         click.echo(json.dumps(found.to_plain()))
     else:
