@@ -30,6 +30,7 @@ MOST_LOSSES = 50  # times a chunk may lose its node through no fault of its own
 
 EXECUTORS = {  # engine.executor -> the class that carries chunks there, the package it needs
     "local": ("harness.execution.local:LocalExecutor", ""),
+    "slurm": ("harness.execution.slurm:SlurmExecutor", "submitit"),
     "ray": ("harness.execution.ray_cluster:RayExecutor", "ray"),
 }
 

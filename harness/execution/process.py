@@ -48,6 +48,7 @@ def main() -> None:
     """Serve chunks from standard input until it ends or a stop arrives."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides, and says so in its lines
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    signal.signal(signal.SIGUSR2, signal.SIG_IGN)  # Slurm's word to the job that its time is over
     out = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)  # whatever prints goes to stderr, never between the lines
 

@@ -122,7 +122,7 @@ class RayExecutor:
         else:
             if said["kind"] == "failed":
                 text = said.get("traceback", "")
-                self.place.ledger.write_failure(said["run_id"], said["message"], text)
+                self.place.ledger.write_failure(said["run_ids"][0], said["message"], text)
             yield task, said
 
     def _over(self, task: Task, error: Exception, host: str) -> Iterator[Word]:

@@ -11,7 +11,7 @@ import os
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -61,9 +61,9 @@ def _batches(heard: queue.SimpleQueue[Said | None], seconds: float) -> Iterator[
 
 
 def _batch(events: list[Said]) -> Batch:
-    """Events with their bytes apart; of a run's progress, the last alone."""
-    latest = {said["run_id"]: said for said in events if said["kind"] == "progress"}
-    kept = [s for s in events if s["kind"] != "progress" or latest[s["run_id"]] is s]
+    """Events with their bytes apart; of the progress of runs trained together, the last alone."""
+    latest = {said["run_ids"][0]: said for said in events if said["kind"] == "progress"}
+    kept = [s for s in events if s["kind"] != "progress" or latest[s["run_ids"][0]] is s]
     blobs: list[bytes] = []
     for said in kept:
         if "blob" in said:
@@ -103,7 +103,7 @@ def _serve(order: Mapping[str, Any], emit: Callable[[Said], None], stop: threadi
         process.Work(
             ledger=Ledger(order["ledger"]) if shared else Sent(emit),
             emit=lambda said: emit(dict(said)), stopping=stop.is_set, replace=order["replace"],
-            checkpoint_seconds=order["checkpoint_seconds"],
+            checkpoint_seconds=order["checkpoint_seconds"], live=order["live"],
         ),
     )  # fmt: skip
 
@@ -139,6 +139,11 @@ class Sent:
         del run_id
         return False
 
+    def finished(self, run_ids: Iterable[str], *, verify: bool = False) -> set[str]:
+        """None, as far as is known here."""
+        del run_ids, verify
+        return set()
+
     def load_checkpoint(self, run_id: str) -> None:
         """There is none."""
         del run_id
@@ -150,8 +155,13 @@ class Sent:
     def write(self, record: RunRecord, *, replace: bool = False) -> bool:
         """Send a finished record on its way."""
         del replace
-        self.emit({"kind": "record", "run_id": record.run_id, "blob": pack(record)})
+        self.emit({"kind": "record", "run_ids": [record.run_id], "blob": pack(record)})
         return True
+
+    def write_many(self, records: Sequence[RunRecord], *, replace: bool = False) -> None:
+        """Send finished records on their way."""
+        for record in records:
+            self.write(record, replace=replace)
 
     def write_failure(self, run_id: str, message: str, traceback: str = "") -> None:
         """The event that follows says it all."""

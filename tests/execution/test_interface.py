@@ -13,7 +13,7 @@ import time
 import pytest
 
 from harness.config.run import Data, Engine, Model, RunConfig, Train
-from harness.config.settings import Cluster, Ray
+from harness.config.settings import Cluster, Ray, Slurm
 from harness.engine.train import train
 from harness.errors import ConfigError
 from harness.execution import interface
@@ -61,7 +61,7 @@ def kind(request, orders):
             cluster = stack.enter_context(ray_cluster(nodes=1, cores=2))
             yield "ray", Cluster(ray=Ray(address=cluster.address))
         else:
-            yield request.param, Cluster()
+            yield request.param, Cluster(slurm=Slurm(cluster="local"))
 
 
 @pytest.fixture
@@ -83,7 +83,7 @@ class Stand:
     def run(self, runs, *, stop=None, seconds=30.0, replace=False):
         place = Place(
             ledger=self.ledger, name="0123456789abcdef", processes=2, cluster=self.cluster,
-            checkpoint_seconds=seconds, replace=replace,
+            checkpoint_seconds=seconds, replace=replace, live=("nll/val",),
         )  # fmt: skip
         self.events = []
         run_jobs(
@@ -92,7 +92,7 @@ class Stand:
         )  # fmt: skip
 
     def ids(self, kind):
-        return sorted(event.run_id for event in self.events if event.kind == kind)
+        return sorted({run for event in self.events if event.kind == kind for run in event.run_ids})
 
     @property
     def notes(self):
@@ -105,7 +105,7 @@ def test_every_run_is_trained_once_and_bitwise_as_in_this_process(at):
     at.run(runs)
     assert numbers(at.ledger.root) == want
     assert at.ids("finished") == sorted(want)
-    assert {event.run_id for event in at.events if event.kind == "points"} == set(want)
+    assert at.ids("evaluation") == sorted(want)
     assert not list(at.ledger.root.glob("tmp/*")) and not list(at.ledger.root.glob("jobs/*"))
 
 
@@ -203,7 +203,7 @@ def test_a_lost_chunk_is_tried_again_then_halved_then_a_lone_run_fails():
     halves, failed = retry(again[0], Ended(lost="it died"))
     assert [(list(t.runs), t.deaths) for t in halves] == [(["0"], 1), (["1", "2"], 1)]
     none, failed = retry(halves[0], Ended(lost="it died"))
-    assert none == [] and failed.run_id == "0" and failed.message == "twice it died"
+    assert none == [] and failed.run_ids == ("0",) and failed.message == "twice it died"
 
 
 def test_a_chunk_that_takes_too_much_memory_is_halved_at_once():
@@ -214,7 +214,7 @@ def test_a_chunk_that_takes_too_much_memory_is_halved_at_once():
     for _ in range(2):
         again, failed = retry(lone, Ended(lost="memory", memory=True))
         lone = again[0] if again else lone
-    assert failed.run_id == "0"
+    assert failed.run_ids == ("0",)
 
 
 def test_a_lost_node_is_nobodys_fault_up_to_a_bound():
