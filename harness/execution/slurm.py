@@ -30,6 +30,7 @@ from harness.records import durable
 
 LOOK_SECONDS = {"slurm": 10.0, "local": 0.5, "debug": 0.5}  # between looks whether jobs live
 LATE_SECONDS = 15.0  # for a file that a job wrote last to be seen here
+END_SECONDS = 5.0  # for a process of this machine that has said its last word
 TIMES = 10_000  # a job may pass its time limit: checkpoints carry it on
 NOTICE = 90.0  # seconds before the limit at which a job is told, and at most a quarter of it
 
@@ -252,6 +253,11 @@ class SlurmExecutor:
             for job in self.jobs:
                 if job.job_id in self.processes:
                     self.processes[job.job_id].cancel()
+            until = time.monotonic() + END_SECONDS
+            while not all(one.done() for one in self.processes.values()):
+                if time.monotonic() > until:
+                    break
+                time.sleep(0.02)
         live = {job.batch for job in self.jobs}
         self.jobs.clear()
         for batch in list(self.home.iterdir()) if self.home.is_dir() else ():
