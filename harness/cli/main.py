@@ -295,6 +295,17 @@ def diff(first: str, second: str, as_json: bool, ledger: str, uri: str | None) -
 
 
 @cli.command()
+@click.option("--ledger", default="runs", show_default=True, help="Folder of the ledger.")
+@_URI
+def doctor(ledger: str, uri: str | None) -> int:
+    """Say what this machine offers, what is missing, and how to get it."""
+    from harness.cli.doctor import doctor as verb
+
+    check_path("--ledger", ledger)
+    return verb(ledger, uri)
+
+
+@cli.command()
 @click.option("--port", type=int, help="Port to serve on; default: 5000, or the next free one.")
 def ui(port: int | None) -> int:
     """Open MLflow's pages over the same store, on 127.0.0.1 alone."""
