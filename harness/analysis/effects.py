@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from harness.analysis.table import SEEDS, plain_rows
 from harness.config.labels import nll_unit, short_name, text
-from harness.config.run import RunConfig, field_rules, nest, run_config
+from harness.config.run import OF_COMPONENTS, RunConfig, field_rules, nest, rule_of, run_config
 from harness.numerics.folding import pairs
 from harness.numerics.variance import effective_seeds
 from harness.records.partial import counts, ended_early
@@ -115,8 +115,7 @@ class Swept:
     @cached_property
     def keys(self) -> dict[str, Key]:
         """The settings that vary between configurations and can change a number, by name."""
-        rules = field_rules()
-        names = [n for n in self.table.varying_settings if rules.get(n, {}).get("numeric", True)]
+        names = [n for n in self.table.varying_settings if rule_of(n)["numeric"]]
         keys = [key_of(name, self.runs[name].tolist()) for name in names]
         return {key.name: key for key in keys if len(key.values) > 1}
 
@@ -257,12 +256,17 @@ def explained(values: Floats, codes: Codes) -> float:
 def config_of(row: Mapping[Any, Any]) -> RunConfig:
     """The settings in a row of a table as a RunConfig; ConfigError where they do not fit."""
     flat = {}
-    for key in field_rules():
-        if key in row:
+    for key in map(str, row):
+        if key in field_rules() or (key.startswith(OF_COMPONENTS) and not _absent(row[key])):
             value = row[key]
             whole = isinstance(value, float) and value.is_integer()
             flat[key] = int(value) if whole and _is_whole(key) else value
     return run_config(nest(flat))
+
+
+def _absent(value: Any) -> bool:
+    """A setting of a component that this run did not have."""
+    return value is None or value != value  # NaN, in a column of numbers
 
 
 def _is_whole(key: str) -> bool:

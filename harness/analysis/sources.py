@@ -23,6 +23,7 @@ from harness.analysis.table import (
     read_curves_parquet,
     read_runs_parquet,
 )  # fmt: skip
+from harness.config.run import unnest
 from harness.errors import ConfigError, nearest, shown
 from harness.records.durable import digest
 from harness.records.ledger import Ledger
@@ -141,11 +142,7 @@ def ledger_table(ledger: Ledger, sweep: SweepManifest) -> SweepTable:
     first = next((row["run_id"] for row in rows if row["status"] == "FINISHED"), None)
     plain = ledger.read_plain(first) if first else None
     known = plain["provenance"] if plain else {}
-    settings = [
-        f"{group}.{key}" if isinstance(inner, dict) else group
-        for group, inner in next(iter(sweep.configs.values()), {}).items()
-        for key in (inner if isinstance(inner, dict) else [""])
-    ]
+    settings = list(dict.fromkeys(k for config in sweep.configs.values() for k in unnest(config)))
     meta = {
         "sweep_id": sweep.sweep_id, "name": f"sweep {sweep.sweep_id[:8]}",
         "created": sweep.created_ms / 1000, "overrides": tuple(sweep.overrides),

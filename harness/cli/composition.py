@@ -18,6 +18,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from harness.cli import grid
 from harness.cli.hydra_api import grid_jobs
+from harness.config.run import OF_COMPONENTS
 
 Plain = dict[str, Any]
 
@@ -78,7 +79,7 @@ class _Composer:
         """Whether it only sets one value, one that no other value can depend on."""
         key, value = override.key_or_group, override.value()
         return (
-            override.type == OverrideType.CHANGE
+            (override.type == OverrideType.CHANGE or _adds(override))
             and override.package is None
             and key not in self.groups
             and "/" not in key
@@ -122,9 +123,13 @@ def _set(config: Plain | DictConfig, override: Override, others: Sequence[str]) 
     *path, last = key.split(".")
     node: Any = config
     for part in path:
+        if _adds(override) and isinstance(node, dict):
+            node.setdefault(part, {})
         if not _holds(node, part):
             return False
         node = node[part]
+    if _adds(override) and isinstance(node, dict):
+        node.setdefault(last, None)
     if not _holds(node, last) or _holds_mapping(node, last):
         return False
     node[last] = override.value()
@@ -134,6 +139,12 @@ def _set(config: Plain | DictConfig, override: Override, others: Sequence[str]) 
 def _holds(node: Any, key: str) -> bool:
     # a DictConfig's own `in` resolves
     return isinstance(node, (dict, DictConfig)) and key in node.keys()  # noqa: SIM118
+
+
+def _adds(override: Override) -> bool:
+    """Whether it sets what a component declares for itself, a key that no YAML need hold."""
+    added = override.type == OverrideType.FORCE_ADD
+    return added and override.key_or_group.startswith(OF_COMPONENTS)
 
 
 def _holds_mapping(node: Any, key: str) -> bool:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from harness.analysis.selection import Condition, parse_conditions
+from harness.config.run import OF_COMPONENTS
 from harness.errors import ConfigError, nearest, shown
 
 Axes = Mapping[str, Sequence[str]]  # key -> its "key=value" texts, in order
@@ -168,6 +169,8 @@ def _value(config: Mapping[str, Any], key: str) -> Any:
     flat = _flat(config)
     if key in flat:
         return flat[key]
+    if key.startswith(OF_COMPONENTS):  # of another component than this point's
+        return None
     if f"{key}.name" in flat:
         return flat[f"{key}.name"]
     ends = [name for name in flat if name.rpartition(".")[2] == key]

@@ -31,6 +31,7 @@ from harness.cli import grid
 from harness.cli.gridsize import check_points, check_total, range_length
 from harness.cli.guard import check_yaml
 from harness.cli.hydra_messages import in_words
+from harness.config.run import OF_COMPONENTS
 from harness.errors import ConfigError, HarnessError, shown
 from harness.paths import conf_dir
 
@@ -49,6 +50,14 @@ def parse_flags(argv: Sequence[str]) -> argparse.Namespace:
     if unknown:
         raise ConfigError(f"{unknown[0]} is no flag; harness train --help lists them.")
     return args
+
+
+def may_add(text: str) -> str:
+    """An override, marked for Hydra where it sets what a component declares for itself.
+
+    No YAML of ours can hold such a key, so it is one that may be added.
+    """
+    return f"++{text}" if text.startswith(OF_COMPONENTS) else text
 
 
 class Setting:
@@ -108,7 +117,7 @@ def grid_jobs(
     every = []
     for own in shape.grids or ({},):
         given = {**params, **own}
-        texts = [f"{key}={_listed(key, value)}" for key, value in given.items()]
+        texts = [may_add(f"{key}={_listed(key, value)}") for key, value in given.items()]
         every.append(_axes(parser.parse_overrides([*texts, *arguments]), shape.zip))
     grid.check_zips(every, shape.zip)
     drawn, jobs = grid.Drawn(), []
@@ -137,10 +146,11 @@ def _axes(overrides: Sequence[Override], zipped: Sequence[Sequence[str]]) -> dic
     axes: dict[str, list[str]] = {}
     for override in overrides:
         key = override.get_key_element()
+        name = key.lstrip("+")
         if not override.is_sweep_override():
-            axes[key] = [f"{key}={override.get_value_element_as_str()}"]
+            axes[name] = [f"{key}={override.get_value_element_as_str()}"]
         elif override.is_discrete_sweep():
-            axes[key] = [f"{key}={value}" for value in override.sweep_string_iterator()]
+            axes[name] = [f"{key}={value}" for value in override.sweep_string_iterator()]
         else:
             raise ConfigError(
                 f"{override.input_line}: a grid cannot hold an interval; allowed: key=a,b,c or "
@@ -152,6 +162,7 @@ def _axes(overrides: Sequence[Override], zipped: Sequence[Sequence[str]]) -> dic
 def run_hydra(args: argparse.Namespace, task: Any) -> None:
     """Call Hydra as its own `main` would: `task(config)` for one run, the launcher for a grid."""
     version.setbase("1.3")
+    args.overrides = [may_add(text) for text in args.overrides]
     with clear_errors(), _full_errors(), _checked_files():
         _run_hydra(
             args=args,

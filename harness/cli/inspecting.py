@@ -168,7 +168,7 @@ def run_tables(record: RunRecord) -> list[tuple[str, Table]]:
         head.add_row("note", words)
     settings = _table("setting", "value", "")
     for key, value in record.config.flat().items():
-        settings.add_row(key, text(value), "*" if value != default[key] else "")
+        settings.add_row(key, text(value), "*" if value != default.get(key) else "")
     numbers = _table("metric", "value")
     for name in _ordered(record.summary):
         numbers.add_row(name, f"{record.summary[name]:.6g}")

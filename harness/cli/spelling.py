@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from harness.config.run import GROUPS, field_rules
+from harness.config.run import GROUPS, OF_COMPONENTS, field_rules
 from harness.config.settings import CLUSTERS, Ledger, Tracking
 from harness.errors import ConfigError, nearest, shown
 from harness.paths import conf_dir
@@ -75,6 +75,8 @@ def check_names(given: Sequence[tuple[str, Sequence[Any]]], *, foreign: bool) ->
                 _check_choice(key, value, choices[key], foreign=foreign)
         elif key in (*GROUPS, "tracking", "ledger", *(f"engine.{name}" for name in CLUSTERS)):
             continue
+        elif key.startswith(OF_COMPONENTS):
+            continue  # whether the component has it is known once it is chosen
         elif key not in known:
             where = [name for name in known if name.startswith(key.partition(".")[0] + ".")]
             several = ", ".join(where) or f"seed, {', '.join(f'{g}.*' for g in GROUPS)}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -32,7 +31,7 @@ class Param:
 
     def clean(self, key: str, value: Any) -> Value:
         """The value in the default's type; ConfigError where it does not fit."""
-        kind = type(self.default)
+        kind, given = type(self.default), value
         right = isinstance(value, kind)
         if kind in (int, float):
             right = isinstance(value, (int, float)) and not isinstance(value, bool)
@@ -49,7 +48,7 @@ class Param:
             )
         if not right:
             hint = nearest(str(value), self.one_of) if self.one_of else ""
-            raise ConfigError(f"{key} is {shown(value)}; allowed: {self.allowed()}.{hint}")
+            raise ConfigError(f"{key} is {shown(given)}; allowed: {self.allowed()}.{hint}")
         out: Value = value
         return out
 
@@ -58,22 +57,33 @@ class Param:
         if self.one_of:
             return "one of " + ", ".join(self.one_of)
         words = {bool: "true or false", int: "a whole number", float: "a number", str: "text"}
-        ends = [
-            text
-            for text, end in (
-                (f"of {self.low!r} or more", self.low), (f"above {self.above!r}", self.above),
-                (f"at most {self.high!r}", self.high), (f"below {self.below!r}", self.below),
-            )
-            if end is not None
-        ]  # fmt: skip
         unit = f" ({self.unit})" if self.unit else ""
-        return " ".join([words[type(self.default)], " and ".join(ends)]).rstrip() + unit
+        return f"{words[type(self.default)]} {bounds(vars(self))}".rstrip() + unit
 
-    def rule(self) -> dict[str, Any]:
-        """The same as a field's rule (see config.fields.knob), for tables and help."""
-        rule = dataclasses.asdict(self)
-        rule["one_of"] = self.one_of or None
-        return rule | {"stacks": True, "seed": False, "numeric": True}
+
+def bounds(rule: Mapping[str, Any]) -> str:
+    """A range in words: "from 0 up to but not including 1", "above 0", "of 1 or more"."""
+    low, above, high, below = (
+        None if rule.get(name) is None else _plain(rule[name])
+        for name in ("low", "above", "high", "below")
+    )
+    if low is not None and high is not None:
+        return f"from {low} to {high}"
+    if low is not None and below is not None:
+        return f"from {low} up to but not including {below}"
+    ends = [
+        text
+        for text, end in (
+            (f"of {low} or more", low), (f"above {above}", above),
+            (f"at most {high}", high), (f"below {below}", below),
+        )
+        if end is not None
+    ]  # fmt: skip
+    return " and ".join(ends)
+
+
+def _plain(bound: float) -> str:
+    return str(int(bound)) if bound == int(bound) else repr(bound)
 
 
 class Settings(Mapping[str, Value]):
@@ -96,27 +106,3 @@ class Settings(Mapping[str, Value]):
 
     def __repr__(self) -> str:
         return repr(self._values)
-
-
-def settings_of(declared: Mapping[str, Param], given: Any, *, key: str, component: str) -> Settings:
-    """Every declared setting with its given or default value; ConfigError on anything else.
-
-    key: the group of the settings, such as "loss.params"; component: for messages, "loss focal".
-    """
-    if given is None:
-        given = {}
-    if not isinstance(given, Mapping):
-        raise ConfigError(f"{key} is {shown(given)}; it must be a mapping of settings.")
-    for name in given:
-        if name not in declared:
-            known = ", ".join(f"{key}.{own}" for own in declared) or f"none, {component} has none"
-            raise ConfigError(
-                f"{key}.{name} is not a setting of the {component}; known: {known}."
-                f"{nearest(str(name), declared)}"
-            )
-    return Settings(
-        {
-            name: param.clean(f"{key}.{name}", given.get(name, param.default))
-            for name, param in declared.items()
-        }
-    )

@@ -10,7 +10,7 @@ from __future__ import annotations
 import dataclasses
 import importlib
 import pkgutil
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any, Generic, TypeVar
 
 from harness.components.plugins import (
@@ -25,6 +25,14 @@ from harness.components.spec import Spec, bound, functions_of, stand_in
 from harness.errors import ConfigError, PluginError, nearest, shown
 
 S = TypeVar("S", bound=Spec)
+C = TypeVar("C", bound=Callable[..., Any])
+_CACHES: list[Callable[[], None]] = []
+
+
+def forgetful(cached: C) -> C:
+    """Clear a functools cache whenever a component is registered: a name may then mean another."""
+    _CACHES.append(cached.cache_clear)  # type: ignore[attr-defined]
+    return cached
 
 
 class Registry(Collection[str], Generic[S]):
@@ -168,6 +176,8 @@ class Registry(Collection[str], Generic[S]):
                 "another name."
             )
         self._registered[name] = spec
+        for clear in _CACHES:
+            clear()
 
     def identity(self, name: str) -> dict[str, str] | None:
         """What enters the ids of runs that use a component; None for a built-in one.

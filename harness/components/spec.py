@@ -8,8 +8,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from harness.components.params import Param
-from harness.errors import PluginError
+from harness.components.params import Param, Settings
+from harness.errors import ConfigError, PluginError, nearest, shown
 
 S = TypeVar("S", bound="Spec")
 
@@ -78,3 +78,29 @@ def stand_in(kind: type[S], facts: Mapping[str, Any], missing: str) -> S:
         elif entry.default is entry.default_factory is dataclasses.MISSING:
             own[entry.name] = absent
     return kind(**own)
+
+
+def params_of(spec: Spec, given: Any, key: str, component: str) -> Settings:
+    """Every setting that a spec declares, given or at its default; ConfigError on anything else.
+
+    key: the group of the settings, such as "loss.params"; component: for messages, "loss focal".
+    What a stored run had is taken as it is where the component itself is missing.
+    """
+    given = {} if given is None else given
+    if not isinstance(given, Mapping):
+        raise ConfigError(f"{key} is {shown(given)}; it must be a mapping of settings.")
+    if spec.missing:
+        return Settings(given)
+    for name in given:
+        if name not in spec.params:
+            known = ", ".join(f"{key}.{own}" for own in spec.params)
+            raise ConfigError(
+                f"{key}.{name} is not a setting of the {component}; known: "
+                f"{known or f'none, {component} has none'}.{nearest(str(name), spec.params)}"
+            )
+    return Settings(
+        {
+            name: param.clean(f"{key}.{name}", given.get(name, param.default))
+            for name, param in spec.params.items()
+        }
+    )

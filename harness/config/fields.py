@@ -14,7 +14,9 @@ import typing
 from collections.abc import Collection
 from typing import Any
 
+from harness.components.params import Settings, bounds
 from harness.components.registry import Registry
+from harness.components.spec import params_of
 from harness.errors import ConfigError, nearest, shown
 
 SEED_LIMIT = 2**32 - 1
@@ -53,46 +55,30 @@ def knob(
     return dataclasses.field(default=default, metadata=rule)
 
 
+def settings_of_its_own(field: str) -> Any:
+    """A dataclass field for the settings that a component declares for itself (Spec.params).
+
+    field: the one that holds the component's name. The values are complete and checked, so that a
+    default and the same value given are one run.
+    """
+    return dataclasses.field(default=Settings(), metadata={"settings_of": field})
+
+
 def allowed(rule: typing.Mapping[str, Any], kind: Any) -> str:
     """What a field accepts, in words: "a number above 0, or null"."""
     or_null = ", or null" if _optional(kind) else ""
     if rule.get("one_of"):
         return "one of " + ", ".join(rule["one_of"]) + or_null
     base = _element(kind)
-    bounds = _bounds(rule)
+    ends = bounds(rule)
     if _is_list(kind):
         plural = {bool: "true or false", int: "whole numbers", float: "numbers", str: "texts"}
-        words = f"a list of {plural[base]}{f', each {bounds}' if bounds else ''}"
+        words = f"a list of {plural[base]}{f', each {ends}' if ends else ''}"
         words += f", such as {list(rule['default'])}" if rule.get("default") else ""
     else:
         single = {bool: "true or false", int: "a whole number", float: "a number", str: "text"}
-        words = f"{single[base]} {bounds}".rstrip()
+        words = f"{single[base]} {ends}".rstrip()
     return words + or_null + (f" ({rule['unit']})" if rule.get("unit") else "")
-
-
-def _bounds(rule: typing.Mapping[str, Any]) -> str:
-    """A range in words: "from 0 up to but not including 1", "above 0", "of 1 or more"."""
-    low, above, high, below = (
-        None if rule.get(name) is None else _plain(rule[name])
-        for name in ("low", "above", "high", "below")
-    )
-    if low is not None and high is not None:
-        return f"from {low} to {high}"
-    if low is not None and below is not None:
-        return f"from {low} up to but not including {below}"
-    ends = [
-        text
-        for text, end in (
-            (f"of {low} or more", low), (f"above {above}", above),
-            (f"at most {high}", high), (f"below {below}", below),
-        )
-        if end is not None
-    ]  # fmt: skip
-    return " and ".join(ends)
-
-
-def _plain(bound: float) -> str:
-    return str(int(bound)) if bound == int(bound) else repr(bound)
 
 
 def check(prefix: str, settings: Any) -> None:
@@ -102,12 +88,20 @@ def check(prefix: str, settings: Any) -> None:
     """
     kinds = _kinds(type(settings))  # type: ignore[arg-type]  # mypy takes a type for unhashable
     for field in dataclasses.fields(settings):
-        if not field.metadata:
+        if not field.metadata or "settings_of" in field.metadata:
             continue
         key = f"{prefix}{field.name}"
         value = getattr(settings, field.name)
         clean = _clean(key, value, kinds[field.name], field.metadata)
         object.__setattr__(settings, field.name, clean)
+    for field in dataclasses.fields(settings):
+        if "settings_of" in field.metadata:
+            named = field.metadata["settings_of"]
+            registry = type(settings).__dataclass_fields__[named].metadata["component"]
+            name, given = getattr(settings, named), getattr(settings, field.name)
+            spec = registry.get(name, f"{prefix}{named}")
+            own = params_of(spec, given, f"{prefix}{field.name}", f"{registry.kind} {name}")
+            object.__setattr__(settings, field.name, own)
 
 
 @functools.cache

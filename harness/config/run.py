@@ -7,6 +7,7 @@ a YAML (`run_config`), refuses unknown keys and bad values with a remedy, and is
 from __future__ import annotations
 
 import dataclasses
+import functools
 import hashlib
 import json
 import math
@@ -22,7 +23,7 @@ from harness.components.names import BINARY_SOURCES, SOURCES
 from harness.components.optimizers import OPTIMIZERS, OptimizerSpec
 from harness.components.penalties import PENALTIES, PenaltySpec
 from harness.components.schedules import SCHEDULES
-from harness.config.fields import check, knob
+from harness.config.fields import check, knob, settings_of_its_own
 from harness.errors import ConfigError, nearest, shown
 
 SCOPES = ("linear", "all", "hidden", "output", "embedding")  # of init.weight_scale
@@ -101,6 +102,7 @@ class Init:
     output_bias: str | None = knob(None, component=BIASES, help="null = same as init.bias")
     bias_scale: float = knob(1.0, low=0.0, high=1e6, unit="std, half-width or the constant")
     seed: int | None = knob(None, seed=True, help="null = seed")
+    params: Mapping[str, Any] = settings_of_its_own("scheme")
 
     def __post_init__(self) -> None:
         check("init.", self)
@@ -114,7 +116,7 @@ class Init:
     @property
     def spec(self) -> InitSpec:
         """All that is known of this scheme."""
-        return INITS.get(self.scheme, "init.scheme")
+        return INITS.bind(self.scheme, self.params)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -126,6 +128,7 @@ class Loss:
     batch_reduction: str = knob("mean", one_of=("mean", "sum"), help="in the gradient only")
     match_gradients: bool = knob(True)
     label_smoothing: float = knob(0.0, low=0.0, below=1.0)
+    params: Mapping[str, Any] = settings_of_its_own("name")
 
     def __post_init__(self) -> None:
         check("loss.", self)
@@ -139,7 +142,7 @@ class Loss:
     @property
     def spec(self) -> LossSpec:
         """All that is known of this loss."""
-        return LOSSES.get(self.name, "loss.name")
+        return LOSSES.bind(self.name, self.params)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -149,6 +152,7 @@ class Reg:
     name: str = knob("none", component=PENALTIES)
     strength: float = knob(0.0, low=0.0, high=1e6)
     scope: str = knob("weights", one_of=("weights", "all"))
+    params: Mapping[str, Any] = settings_of_its_own("name")
 
     def __post_init__(self) -> None:
         check("reg.", self)
@@ -163,7 +167,7 @@ class Reg:
     @property
     def spec(self) -> PenaltySpec:
         """All that is known of this regularizer."""
-        return PENALTIES.get(self.name, "reg.name")
+        return PENALTIES.bind(self.name, self.params)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -177,6 +181,7 @@ class Optim:
     schedule: str = knob(
         "step", component=SCHEDULES, help="step: a tenth from half way; cosine: to 0 at the end"
     )
+    params: Mapping[str, Any] = settings_of_its_own("name")
 
     def __post_init__(self) -> None:
         check("optim.", self)
@@ -191,7 +196,7 @@ class Optim:
     @property
     def spec(self) -> OptimizerSpec:
         """All that is known of this optimizer."""
-        return OPTIMIZERS.get(self.name, "optim.name")
+        return OPTIMIZERS.bind(self.name, self.params)
 
     def factor(self, step: int, steps: int) -> float:
         """Multiple of the learning rate that step `step`, from 0, of `steps` uses."""
@@ -295,7 +300,10 @@ class RunConfig:
                 for knob_ in dataclasses.fields(value):
                     inner = getattr(value, knob_.name)
                     key = f"{entry.name}.{knob_.name}"
-                    out[key] = list(inner) if isinstance(inner, tuple) else inner
+                    if isinstance(inner, Mapping):
+                        out |= {f"{key}.{name}": own for name, own in inner.items()}
+                    else:
+                        out[key] = list(inner) if isinstance(inner, tuple) else inner
             else:
                 out[entry.name] = value
         return out
@@ -336,13 +344,12 @@ class RunConfig:
 
     def _digest(self, data_sha256: str, device: str, *, seeds: bool) -> str:
         run = self.resolved(device)
-        rules = field_rules()
         kept = {
             key: value
             for key, value in run.flat().items()
-            if rules[key]["numeric"]
+            if rule_of(key)["numeric"]
             and key != "data.path"
-            and (seeds or not (rules[key]["seed"]))
+            and (seeds or not rule_of(key)["seed"])
             and (seeds or key != "seed")
         }
         # each loss sees the same number whether its seed was given as null or in full
@@ -360,14 +367,47 @@ GROUPS: dict[str, type] = {
 }  # fmt: skip
 
 
+OF_COMPONENTS = tuple(
+    f"{name}.{entry.name}."
+    for name, group in GROUPS.items()
+    for entry in dataclasses.fields(group)
+    if "settings_of" in entry.metadata
+)  # prefixes of the settings that components declare for themselves
+
+
+def rule_of(key: str) -> Mapping[str, Any]:
+    """The rule of one setting, "group.key" or "group.params.key" (see fields.knob).
+
+    An optimizer's own settings do not stack: one optimizer moves all runs of a program.
+    """
+    if key.startswith(OF_COMPONENTS):
+        return {"numeric": True, "seed": False, "stacks": not key.startswith("optim.")}
+    return field_rules()[key]
+
+
+@functools.cache
 def field_rules() -> dict[str, Mapping[str, Any]]:
-    """{"group.key": the field's rule} for every setting of a run (see knobs.knob)."""
+    """{"group.key": the field's rule} for every setting of a run that no component declares."""
     rules: dict[str, Mapping[str, Any]] = {}
     for name, group in GROUPS.items():
         for entry in dataclasses.fields(group):
-            rules[f"{name}.{entry.name}"] = entry.metadata
+            if "settings_of" not in entry.metadata:
+                rules[f"{name}.{entry.name}"] = entry.metadata
     rules["seed"] = RunConfig.__dataclass_fields__["seed"].metadata
     return rules
+
+
+def component_defaults(flat: Mapping[str, Any]) -> dict[str, Any]:
+    """{"group.params.key": default} of all that the components named in flat settings declare."""
+    out: dict[str, Any] = {}
+    for name, group in GROUPS.items():
+        for entry in dataclasses.fields(group):
+            key = f"{name}.{entry.metadata.get('settings_of')}"
+            if key in flat:
+                registry = field_rules()[key]["component"]
+                params = registry.get(flat[key], key).params
+                out |= {f"{name}.{entry.name}.{own}": p.default for own, p in params.items()}
+    return out
 
 
 def run_config(values: Mapping[str, Any]) -> RunConfig:
@@ -415,6 +455,17 @@ def nest(flat: Mapping[str, Any]) -> dict[str, Any]:
         for part in path:
             node = node.setdefault(part, {})
         node[last] = value
+    return out
+
+
+def unnest(nested: Mapping[str, Any], before: str = "") -> dict[str, Any]:
+    """{"a": {"b": v}} -> {"a.b": v}, the way back from `nest`."""
+    out: dict[str, Any] = {}
+    for key, value in nested.items():
+        if isinstance(value, Mapping):
+            out |= unnest(value, f"{before}{key}.")
+        else:
+            out[f"{before}{key}"] = value
     return out
 
 

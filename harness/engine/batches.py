@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -59,7 +60,8 @@ class Batches:
         targets[:, :, : self.B] = y[index_SNB]
         self.inputs = torch.from_numpy(inputs).to(device)
         self.targets = torch.from_numpy(targets).to(device)
-        for name, (i, layer) in itertools.product(self.noises, enumerate(self.net.layers[:-1])):
+        names = dict.fromkeys(noise.name for noise in self.noises)
+        for name, (i, layer) in itertools.product(names, enumerate(self.net.layers[:-1])):
             shape = (BLOCK, self.B, layer.fan_out)
             drawn = [
                 stream(seed, f"{name}/{i}/{block}").random(shape, np.float32) for seed in self.seeds
@@ -88,25 +90,32 @@ class Batches:
             wide = (net.K, self.rows, layer.weight.shape[2])
             mask = torch.ones(wide, dtype=net.dtype, device=net.device)
             real = mask[:, : self.B, : layer.fan_out]
-            for name, (spec, rows, p_R11) in self.noises.items():
-                assert spec.mask is not None
-                drawn = self.uniform[name, i][:, place].index_select(0, self.slot_K[rows])
-                real[rows] *= spec.mask(drawn.to(net.dtype), p_R11)
+            for noise in self.noises:
+                assert noise.spec.mask is not None
+                slot_R = self.slot_K[noise.rows_R]
+                drawn = self.uniform[noise.name, i][:, place].index_select(0, slot_R)
+                real[noise.rows_R] *= noise.spec.mask(drawn.to(net.dtype), noise.p_R11)
             out.append(mask)
         return out
 
 
-Noise = tuple[PenaltySpec, Tensor, Tensor]  # the regularizer, which runs (R,), strength (R, 1, 1)
+class Noise(NamedTuple):
+    """A regularizer that multiplies activations, and the runs of a chunk that have it."""
+
+    name: str  # of its stream
+    spec: PenaltySpec
+    rows_R: Tensor
+    p_R11: Tensor  # their strengths
 
 
-def noises_of(runs: Sequence[RunConfig], net: Network) -> dict[str, Noise]:
-    """The regularizers that multiply activations, by name, with the runs that have them."""
-    out: dict[str, Noise] = {}
+def noises_of(runs: Sequence[RunConfig], net: Network) -> list[Noise]:
+    """The regularizers that multiply activations, with the runs that have them."""
+    out = []
     asked = [(k, run.reg) for k, run in enumerate(runs) if run.reg.strength > 0]
-    for name, spec in {reg.name: reg.spec for _, reg in asked}.items():
+    for spec, name in {reg.spec: reg.name for _, reg in asked}.items():
         if spec.stage == "activation":
-            rows_R = torch.tensor([k for k, reg in asked if reg.name == name], device=net.device)
-            p_R = [reg.strength for _, reg in asked if reg.name == name]
-            p_R11 = torch.tensor(p_R, dtype=net.dtype, device=net.device)[:, None, None]
-            out[name] = spec, rows_R, p_R11
+            own = [(k, reg.strength) for k, reg in asked if reg.spec is spec]
+            rows_R = torch.tensor([k for k, _ in own], device=net.device)
+            p_R = torch.tensor([strength for _, strength in own], dtype=net.dtype)
+            out.append(Noise(name, spec, rows_R, p_R.to(net.device)[:, None, None]))
     return out

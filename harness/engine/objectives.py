@@ -87,9 +87,10 @@ def _head(
     return by_autograd
 
 
-def head_key(run: RunConfig) -> tuple[str, str, bool]:
-    """What must agree for two runs to share one gradient call."""
-    return run.loss.name, run.loss.reduction, run.loss.label_smoothing > 0
+def head_key(run: RunConfig) -> tuple[str, str, bool, str]:
+    """What must agree for two runs to share one gradient call; sorts them into neighbours."""
+    own = repr(sorted(run.loss.params.items()))
+    return run.loss.name, run.loss.reduction, run.loss.label_smoothing > 0, own
 
 
 def gradient_scale(loss: Loss, V: int, batch_size: int) -> float:

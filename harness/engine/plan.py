@@ -9,7 +9,7 @@ import itertools
 import math
 from collections.abc import Sequence
 
-from harness.config.run import RunConfig, field_rules
+from harness.config.run import RunConfig, rule_of
 from harness.data.dataset import Dataset
 from harness.engine.initialization import layer_sizes
 from harness.engine.objectives import head_key
@@ -22,9 +22,8 @@ CARD_MOST = 1024
 
 def group_key(run: RunConfig) -> tuple[tuple[str, str], ...]:
     """The settings that must agree for two runs to share one program."""
-    rules = field_rules()
     flat = run.resolved().flat()
-    return tuple((k, repr(v)) for k, v in flat.items() if not rules[k]["stacks"])
+    return tuple((k, repr(v)) for k, v in flat.items() if not rule_of(k)["stacks"])
 
 
 def run_bytes(run: RunConfig, data: Dataset) -> int:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from harness.components.penalties import PENALTIES, PenaltySpec
+from harness.components.penalties import PenaltySpec
 from harness.config.run import RunConfig
 from harness.engine.network import Network
 from harness.engine.passes import Pass
@@ -59,7 +59,7 @@ class Updater:
         }
         self.factors: tuple[float, ...] = ()
         self.rates: dict[bool, Tensor] = {}
-        self.penalties = [self._penalty(n) for n in dict.fromkeys(r.reg.name for r in self.runs)]
+        self.penalties = [self._penalty(s) for s in dict.fromkeys(r.reg.spec for r in self.runs)]
         self.pulls = {name: self._pull(name, "gradient") for name in self.params}
         self.decays = {name: self._pull(name, "decoupled") for name in self.params}
         ratio = [(r.optim.embed_lr or r.optim.lr) / r.optim.lr for r in self.runs]
@@ -70,14 +70,14 @@ class Updater:
     def _column(self, values: Sequence[float]) -> Tensor:
         return torch.tensor(values, dtype=self.net.dtype, device=self.net.device)
 
-    def _penalty(self, name: str) -> Penalty:
+    def _penalty(self, spec: PenaltySpec) -> Penalty:
         """A regularizer of the chunk, with strengths of the parameters that any run penalises."""
-        spec, strengths = PENALTIES.get(name), {}
+        strengths = {}
         for param in self.params:
             linear = param.endswith(".weight") and param != "embedding.weight"
             column = [
                 run.reg.strength
-                if run.reg.name == name
+                if run.reg.spec is spec
                 and (linear or (run.reg.scope == "all" and not spec.linear_only))
                 else 0.0
                 for run in self.runs

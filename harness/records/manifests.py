@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from harness.config.labels import short_names, text
-from harness.config.run import RunConfig, nest, run_config, sweep_id, varying
+from harness.config.run import RunConfig, nest, run_config, sweep_id, unnest, varying
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,8 +37,9 @@ class SweepManifest:
 
     def to_plain(self) -> dict[str, Any]:
         """JSON values; settings that all runs share are held once."""
-        flats = {run_id: _flat(self.configs[run_id]) for run_id in self.run_ids}
-        base = flats[self.run_ids[0]] if self.run_ids else {}
+        flats = {run_id: unnest(self.configs[run_id]) for run_id in self.run_ids}
+        first = flats[self.run_ids[0]] if self.run_ids else {}
+        base = {key: v for key, v in first.items() if all(key in f for f in flats.values())}
         own = {
             run_id: {k: v for k, v in flat.items() if k not in base or base[k] != v}
             for run_id, flat in flats.items()
@@ -72,8 +73,9 @@ class SweepManifest:
         """
         ids = (*self.run_ids, *(r for r in other.run_ids if r not in self.configs))
         configs = {**other.configs, **self.configs}
-        flats = [_flat(configs[run_id]) for run_id in ids]
-        keys = tuple(k for k in flats[0] if any(f.get(k) != flats[0][k] for f in flats))
+        flats = [unnest(configs[run_id]) for run_id in ids]
+        known = dict.fromkeys(key for flat in flats for key in flat)
+        keys = tuple(k for k in known if any(f.get(k) != flats[0].get(k) for f in flats))
         return dataclasses.replace(
             self,
             run_ids=ids,
@@ -131,7 +133,7 @@ def run_names(runs: Mapping[str, RunConfig]) -> dict[str, str]:
     out = {}
     for run_id, config in runs.items():
         flat = config.flat()
-        parts = [_part(k, label[k], text(flat[k])) for k in keys]
+        parts = [_part(k, label[k], text(flat[k])) for k in keys if k in flat]
         out[run_id] = " ".join(parts)[:240] or run_id
     return out
 
@@ -139,13 +141,3 @@ def run_names(runs: Mapping[str, RunConfig]) -> dict[str, str]:
 def _part(key: str, label: str, value: str) -> str:
     alone = key.endswith(".name") and value != "none"
     return value if alone else f"{label}={value}"
-
-
-def _flat(nested: Mapping[str, Any]) -> dict[str, Any]:
-    out: dict[str, Any] = {}
-    for group, inner in nested.items():
-        if isinstance(inner, Mapping):
-            out |= {f"{group}.{key}": value for key, value in inner.items()}
-        else:
-            out[group] = inner
-    return out

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.config.run import RunConfig, run_config
+from harness.config.run import RunConfig, run_config, unnest
 from harness.records.verdicts import VERDICTS
 
 if TYPE_CHECKING:
@@ -128,11 +128,7 @@ def table_row(plain: Mapping[str, Any]) -> dict[str, Any]:
     """One flat row of a table of runs: ids, verdict, settings (group.key), metrics (name/split)."""
     row: dict[str, Any] = {"run_id": plain["run_id"], "config_id": plain["config_id"]}
     row["verdict"] = plain["verdict"]
-    for group, inner in plain["config"].items():
-        if isinstance(inner, Mapping):
-            row |= {f"{group}.{key}": value for key, value in inner.items()}
-        else:
-            row[group] = inner
+    row |= unnest(plain["config"])
     row |= plain["summary"]
     row["warnings"] = len(plain["warnings"])
     return row

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from harness import __version__
-from harness.config.run import RunConfig, run_config
+from harness.config.run import RunConfig, component_defaults, run_config, unnest
 from harness.config.settings import own_settings
 from harness.errors import ConfigError, nearest
 from harness.system import KEYS
@@ -51,9 +51,10 @@ def read_config(values: Mapping[str, Any], where: str = "this config") -> RunCon
 
 def check_whole(values: Mapping[str, Any], where: str, stamp: Mapping[str, Any]) -> None:
     """ConfigError unless nested settings have exactly the keys of this version."""
-    given, known = set(_keys(values)), RunConfig().flat()
+    given, known = unnest(values), RunConfig().flat()
+    known |= component_defaults(given)
     lacking = [key for key in known if key not in given]
-    unknown = sorted(given.difference(known))
+    unknown = sorted(given.keys() - known.keys())
     if not lacking and not unknown:
         return
     parts = []
@@ -70,21 +71,13 @@ def check_whole(values: Mapping[str, Any], where: str, stamp: Mapping[str, Any])
     )
 
 
-def _keys(values: Mapping[str, Any]) -> Iterator[str]:
-    for group, inner in values.items():
-        if isinstance(inner, Mapping):
-            yield from (f"{group}.{key}" for key in inner)
-        else:
-            yield str(group)
-
-
 def overrides_of(config: RunConfig) -> list[str]:
     """["group.key=value", ...] for every setting that is not at its default."""
     default = RunConfig().flat()
     return [
         f"{key}={_scalar(value, bare=True)}"
         for key, value in config.flat().items()
-        if value != default[key]
+        if value != default.get(key)
     ]
 
 
@@ -95,6 +88,9 @@ def overrides_yaml(overrides: list[str] | tuple[str, ...]) -> str:
 
 def _scalar(value: Any, *, bare: bool = False) -> str:
     """One value in YAML's flow style. PyYAML takes 1e-05 for text: floats always have a dot."""
+    if isinstance(value, Mapping):
+        own = (f"{key}: {_scalar(v, bare=bare)}" for key, v in value.items())
+        return "{" + ", ".join(own) + "}"
     if isinstance(value, (list, tuple)):
         return "[" + ",".join(_scalar(v, bare=bare) for v in value) + "]"
     if isinstance(value, float):

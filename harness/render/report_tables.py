@@ -12,7 +12,7 @@ from harness.analysis import findings
 from harness.analysis.effects import Swept, config_of
 from harness.analysis.table import plain_rows
 from harness.config.labels import text
-from harness.config.run import RunConfig, field_rules
+from harness.config.run import RunConfig, rule_of
 from harness.errors import HarnessError
 from harness.numerics.digits import number
 from harness.numerics.folding import PLUS_MINUS, estimate
@@ -92,8 +92,7 @@ def _train_command(row: Mapping[str, Any]) -> str:
         words = overrides_of(config_of(row))
     except HarnessError:
         return ""
-    rules = field_rules()
-    words = [word for word in words if rules[word.partition("=")[0]]["numeric"]]
+    words = [word for word in words if rule_of(word.partition("=")[0])["numeric"]]
     return " ".join(["harness train", *map(shlex.quote, map(without_folder, words))])
 
 
@@ -209,8 +208,8 @@ def shared(swept: Swept) -> list[tuple[str, str]]:
         values = {text(v) for v in swept.table.runs[name]}
         if (
             len(values) == 1
-            and field_rules().get(name, {}).get("numeric")
-            and (one := values.pop()) != text(default[name])
+            and rule_of(name)["numeric"]
+            and (one := values.pop()) != text(default.get(name))
         ):
             out.append((name, one))
     return out

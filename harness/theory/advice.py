@@ -118,7 +118,8 @@ def verdict(measured: float, expectation: InitialLoss) -> tuple[float | None, st
         )
     if measured > WRONG * e.uniform:
         return z, f"confident and wrong: {times}; {e.advice}"
-    expected = "" if e.expected is None else f", {e.expected:.4g} +- {e.sd:.2g} expected"
+    spread = "" if e.sd is None else f" +- {e.sd:.2g}"
+    expected = "" if e.expected is None else f", {e.expected:.4g}{spread} expected"
     if z is not None:
         expected += f" (z = {z:.1f})"
     if measured > GOOD * e.uniform:

@@ -80,7 +80,7 @@ def table_lines(runs: Sequence[RunConfig]) -> list[str]:
     rows, seen = [], set()
     for run in runs:
         flat = run.flat()
-        values = tuple(str(flat[key]) for key in keys)
+        values = tuple(str(flat.get(key, "-")) for key in keys)
         if values not in seen:
             seen.add(values)
             rows.append((values, expected_initial_loss(run, load_data(run.data))))

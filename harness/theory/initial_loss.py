@@ -16,6 +16,7 @@ import numpy as np
 
 from harness.components.activations import ACTIVATIONS
 from harness.components.biases import BIASES
+from harness.components.registry import forgetful
 from harness.numerics.logit_law import LogitLaw
 from harness.numerics.logit_pairs import Meeting
 from harness.numerics.quadrature import Array, correlate, hermite_table, normal_nodes, scale_nodes
@@ -52,6 +53,7 @@ def expected_initial_loss(run: RunConfig, data: Dataset) -> InitialLoss:
     return _initial_loss(run.model, init, loss, facts(data))
 
 
+@forgetful
 @lru_cache(maxsize=4096)
 def _initial_loss(model: Model, init: Init, loss: Loss, known: Facts) -> InitialLoss:
     try:
@@ -120,6 +122,7 @@ def _layers(signal: Signal, s: float) -> tuple[tuple[str, float, float], ...]:
     return (*(row[:3] for row in signal.table), *((("output", s, s),) if s == s else ()))
 
 
+@forgetful
 @lru_cache(maxsize=128)
 def _signal(model: Model, init: Init, known: Facts, normalised: bool) -> Signal:
     return propagate(model, init, known, normalised=normalised)

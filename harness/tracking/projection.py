@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from harness.config.labels import short_name
+from harness.config.run import unnest
 from harness.records.durable import digest
 from harness.records.ranking import ranking
 from harness.records.record import (
@@ -47,12 +48,7 @@ overfit or diverged: filter by `tags."harness.verdict" = 'overfit'`. Full curves
 
 def param_values(config: Mapping[str, Any]) -> dict[str, str]:
     """Nested settings as MLflow params: group.key -> text."""
-    out: dict[str, str] = {}
-    for group, inner in config.items():
-        pairs = inner.items() if isinstance(inner, Mapping) else [("", inner)]
-        for key, value in pairs:
-            out[f"{group}.{key}" if key else group] = _text(value)
-    return out
+    return {key: _text(value) for key, value in unnest(config).items()}
 
 
 def _text(value: Any) -> str:

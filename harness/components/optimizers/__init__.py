@@ -19,8 +19,9 @@ class OptimizerSpec(Spec):
     many, hold nothing from one call to the next. rate: this step's learning rate, (K, 1, ...),
     schedule included. t: the step's number, from 0. The gradient holds penalties, not decay, and
     is not used again.
-    settings: names of the `optim.*` settings it reads (momentum). They, and those of its own in
-    `params`, come as keyword arguments, numbers as tensors (K, 1, ...), one value a run.
+    settings: names of the `optim.*` settings it reads (momentum), which come as keyword arguments,
+    tensors (K, 1, ...), one value a run. Those of its own in `params` come as plain numbers: runs
+    that differ in them are trained apart.
     in_place: the step is param - rate * grad and nothing else. The engine then adds gradients to
     the parameters as they arise, and keeps no buffers for them.
     lr: the learning rate that choosing it by name alone gives.

@@ -16,7 +16,7 @@ from harness.analysis.effects import Key, Swept, config_of, explained
 from harness.components.losses import LOSSES
 from harness.components.names import BINARY_SOURCES
 from harness.config.labels import text
-from harness.config.run import Reg, RunConfig, field_rules
+from harness.config.run import Reg, RunConfig, rule_of
 from harness.errors import ConfigError, HarnessError
 from harness.numerics.digits import number
 from harness.render.figures import style
@@ -152,7 +152,7 @@ def _panel(
         spots = [v for v in scale.values if v > 0]
         if scale.logarithmic:
             style.log_axis(axes, "x", min(spots) / 1.25, max(spots) * 1.25, spots)
-        axes.set_xlabel(f"{scale.name} ({field_rules()[scale.name].get('unit') or 'value'})")
+        axes.set_xlabel(f"{scale.name} ({rule_of(scale.name).get('unit') or 'value'})")
     else:
         style.log_axis(axes, "x", low, high)
         axes.plot([low, high], [low, high], color=style.FAINT, linewidth=1, zorder=1)
@@ -248,7 +248,8 @@ def plot_initial_loss(
         size = (style.WIDTH * columns, (style.HEIGHT + 0.25) * rows)
         figure = Canvas(figsize=size, layout="constrained")
         for place, name in enumerate(names):
-            loss = dataclasses.replace(run.loss, name=name)
+            own = run.loss.params if name == run.loss.name else {}
+            loss = dataclasses.replace(run.loss, name=name, params=own)
             one = dataclasses.replace(run, loss=loss, reg=Reg())
             expected = expected_over(one, SCALE, scales, data)
             uniform = expected_initial_loss(one, data).uniform or float("nan")
@@ -267,7 +268,7 @@ def _alike(swept: Swept, run: RunConfig) -> Any:
             SCALE,
             "loss.name",
         ):
-            keep &= np.array([text(value) == text(own[name]) for value in runs[name]])
+            keep &= np.array([text(value) == text(own.get(name)) for value in runs[name]])
     return runs[keep]
 
 
