@@ -6,10 +6,12 @@ that agree in everything else (seed and batches too), with a 95 % interval of St
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from harness.analysis.effects import Key, Swept
 from harness.analysis.table import plain_rows
@@ -17,7 +19,7 @@ from harness.config.labels import text
 from harness.numerics.digits import number
 from harness.numerics.folding import estimate, mean_by_unit, pairs
 from harness.records.ranking import Standing, fingerprint
-from harness.theory.advice import GOOD, WRONG, Z_LIMIT
+from harness.theory.advice import GOOD, Z_LIMIT, StartKind, start_kind
 
 COUNTED = {"floor/unigram_val": "symbols", "floor/bigram_val": "pairs",
            "floor/context_val": "contexts"}  # fmt: skip
@@ -130,15 +132,15 @@ def start(swept: Swept) -> list[str]:
     out = []
     z = swept.known("init/loss_z")
     if len(z):
-        inside = int((z.abs() <= Z_LIMIT).sum())
+        inside = len(z) - len(of_kind(swept, "not what the config says"))
         every = "All" if inside == len(z) else f"{inside} of"
         out.append(
             f"{every} {_count(len(z), 'initial loss', 'initial losses')} "
             f"{'is' if len(z) == 1 else 'are'} what the settings promise "
-            f"(at most {Z_LIMIT:g} standard deviations away)."
+            f"({Z_LIMIT:g} standard deviations away at most, more in narrow and deep nets)."
         )
     ratio = start_ratio(swept)
-    wrong = ratio[ratio > WRONG]
+    wrong = ratio[ratio.index.intersection(of_kind(swept, "confident and wrong"))]
     if len(wrong):
         shared = common(swept, wrong.index)
         out.append(
@@ -160,6 +162,20 @@ def start(swept: Swept) -> list[str]:
                 f"the start's scale moves the end by {spread:.3f} at most."
             )
     return out
+
+
+def of_kind(swept: Swept, kind: StartKind) -> Any:
+    """Places of the runs whose start was of this kind; by their numbers where none was stored."""
+    columns = ("init/loss_measured", "init/loss_uniform", "init/loss_z")
+    rows = plain_rows(swept.runs, [*columns, "start"])
+    found = []
+    for place, row in enumerate(rows):
+        measured, uniform, z = (row.get(name, math.nan) for name in columns)
+        known = row.get("start")
+        if known is None and uniform == uniform and measured == measured:
+            known = start_kind(measured, uniform, 0.0 if z != z else z)
+        found += [place] * (known == kind)
+    return pd.Index(found, dtype=int)
 
 
 def start_ratio(swept: Swept) -> Any:

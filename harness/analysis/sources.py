@@ -37,7 +37,13 @@ if TYPE_CHECKING:
     from harness.records.manifests import SweepManifest
     from harness.tracking.reader import MlflowReader
 
-OF_ONE_RUN = ("started", "seconds", "start", "calibration")  # provenance that no two runs share
+OF_ONE_RUN = (
+    "started",
+    "seconds",
+    "start",
+    "start_kind",
+    "calibration",
+)  # provenance that no two runs share
 STEP_SERIES = ("loss/train", "loss/val", "nll/train", "nll/val", "penalty")
 ENVIRONMENT = ("version", "numerics", "torch", "platform", "device")  # tags harness.<name>
 

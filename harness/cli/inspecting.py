@@ -5,8 +5,8 @@ Functions give plain values, as --json prints them; those named *_table are the 
 
 from __future__ import annotations
 
+import json
 import os
-import re
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from harness.analysis.table import SweepTable
+    from harness.tracking.reader import MlflowReader
 
 NOWHERE = os.path.join(os.devnull, "no ledger")  # noqa: PTH118  opening it finds and makes nothing
 GROUPS = ("init", "loss", "nll", "nll_calibrated", "calibration", "perplexity", "accuracy")
@@ -71,20 +72,29 @@ def _mlflow_sweeps(uri: str | None, *, needed: bool) -> list[dict[str, Any]]:
     out = []
     for parent in store.parents():
         tags = parent.data.tags
-        note = tags.get("mlflow.note.content", "")
-        counted = re.search(r"\*\*(\d+) runs\*\*", note)
+        runs, varying = _size_of(store, parent)
         out.append(
             {
                 "sweep_id": tags["harness.sweep_id"],
                 "created": parent.info.start_time / 1000,
-                "runs": int(counted[1]) if counted else None,
+                "runs": runs,
                 "finished": int(tags["harness.written"]) if "harness.written" in tags else None,
-                "varying": re.findall(r"^- `([^`]+)`:", note, re.MULTILINE),
+                "varying": varying,
                 "experiment": store.experiments.get(parent.info.experiment_id),
                 "where": "MLflow",
             }
         )
     return out
+
+
+def _size_of(store: MlflowReader, parent: Any) -> tuple[int, list[str]]:
+    """How many runs a sweep has and what varies: its tags, or its children in older stores."""
+    tags = parent.data.tags
+    if "harness.runs" in tags:
+        return int(tags["harness.runs"]), json.loads(tags["harness.varying"])
+    children = store.children(parent)
+    settings = children[0].data.params if children else {}
+    return len(children), [key for key in settings if key not in parent.data.params]
 
 
 def runs_of(table: SweepTable) -> list[dict[str, Any]]:

@@ -78,7 +78,7 @@ def _tell_one(rows: Rows) -> list[tuple[str, str]]:
 
 def _tell_all(rows: Rows, manifest: SweepManifest) -> list[tuple[str, str]]:
     console.leaderboard(list(rows.values()), manifest.varying)
-    console.starts([row["remarks"] for row in rows.values()])
+    console.starts([row["start"] for row in rows.values()])
     by = next((f" --by {key}" for key in manifest.varying if not key.endswith("seed")), "")
     sweep, found = manifest.sweep_id[:8], ranking(list(rows.values()))
     ahead = [

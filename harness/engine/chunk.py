@@ -21,6 +21,7 @@ from harness.engine.evaluation import shuffled_loss
 from harness.engine.stacked import Stacked
 from harness.engine.summary import finish, start_summary
 from harness.records.record import RunRecord
+from harness.theory.advice import StartVerdict
 
 State = dict[str, Any]  # {"step", "tensors", "series", "meta"} of one run, as the ledger keeps it
 DIVERGED_NATS = 100.0  # train nll above this, and above ten times its start, counts as diverged
@@ -57,7 +58,7 @@ class Chunk:
         self.evaluator = self.backend.evaluations(("train", "val"))
         self.series: list[dict[str, tuple[list[int], list[float]]]] = [{} for _ in runs]
         self.summary: list[dict[str, float]] = [{} for _ in runs]
-        self.words = [""] * self.K  # the verdict on each start, in plain language
+        self.begun: dict[int, StartVerdict] = {}  # the verdict on each start
         self.diverged: list[int | None] = [None] * self.K
         self.final: list[dict[str, Tensor] | None] = [None] * self.K  # weights of ended runs
         self.seconds, self.started = 0.0, time.time()
@@ -148,7 +149,7 @@ class Chunk:
                     z_CV = z_CV - torch.from_numpy(fixed(self.data.targets)).to(z_CV)
                 var_C = z_CV.double().var(1)
                 values["init/logit_std"] = float((var_C * pairs.count_C).sum() / pairs.n) ** 0.5
-            theory, self.words[k] = start_summary(run, self.data, values)
+            theory, self.begun[k] = start_summary(run, self.data, values)
             self.summary[k].update(values | theory)
 
     def _boundary(self) -> None:
@@ -176,7 +177,6 @@ class Chunk:
                 "series": {n: (list(s), list(v)) for n, (s, v) in self.series[k].items()},
                 "meta": {
                     "summary": dict(self.summary[k]), "diverged": self.diverged[k],
-                    "words": self.words[k],
                     "seconds": self.seconds, "started": self.started,
                 },
             }  # fmt: skip
@@ -193,7 +193,7 @@ class Chunk:
             for name, (steps, values) in state["series"].items():
                 self.series[k][name] = ([int(s) for s in steps], [float(v) for v in values])
             self.summary[k] = dict(state["meta"]["summary"])
-            self.words[k] = state["meta"]["words"]
+            self.begun[k] = start_summary(self.runs[k], self.data, self.summary[k])[1]
             self.diverged[k] = state["meta"]["diverged"]
             final = {
                 n.removeprefix("final:"): t
@@ -217,7 +217,7 @@ class Chunk:
         return [
             finish(
                 self.given[k], self.data, series=self.series[k], start=self.summary[k],
-                words=self.words[k], last=found[k], diverged_step=self.diverged[k],
+                begun=self.begun[k], last=found[k], diverged_step=self.diverged[k],
                 weights=self.backend.weights(k), device=self.runs[k].engine.device,
                 started=self.started, seconds=self.seconds / self.K, logits=last.logits(k),
                 pairs=last.set.splits,

@@ -19,7 +19,7 @@ from harness.engine.objectives import loss_values
 from harness.records.record import RunRecord, environment
 from harness.records.verdicts import judge
 from harness.system import same_bits
-from harness.theory.advice import PRAISE
+from harness.theory.advice import StartVerdict
 from harness.theory.initial_loss import expected_initial_loss, verdict
 
 CERTAIN = 10.0  # nats: a chance of less than 1 in 22,000
@@ -33,8 +33,8 @@ def _floors(data: Dataset) -> dict[str, float]:
 
 def start_summary(
     run: RunConfig, data: Dataset, measured: Mapping[str, float]
-) -> tuple[dict[str, float], str]:
-    """Theory beside measurement at step 0: init/* metrics, and the verdict in plain words."""
+) -> tuple[dict[str, float], StartVerdict]:
+    """Theory beside measurement at step 0: init/* metrics, and the verdict on the start."""
     theory = expected_initial_loss(run, data)
     uniform = theory.uniform
     if uniform is None:  # a loss that theory does not know: its value at equal logits, measured
@@ -46,10 +46,10 @@ def start_summary(
         out["init/loss_expected"] = theory.expected
     if math.isfinite(theory.logit_std):
         out["init/logit_std_expected"] = theory.logit_std
-    z, text = verdict(measured.get("init/loss_measured", math.nan), theory)
-    if z is not None:
-        out["init/loss_z"] = z
-    return out, text
+    found = verdict(measured.get("init/loss_measured", math.nan), theory)
+    if found.z is not None:
+        out["init/loss_z"] = found.z
+    return out, found
 
 
 def end_summary(data: Dataset, last: Mapping[str, float], n: int) -> dict[str, float]:
@@ -104,12 +104,13 @@ def bound(nats: float) -> str:
 
 
 def finish(
-    run: RunConfig, data: Dataset, *, series: Series, start: Mapping[str, float], words: str,
-    last: Mapping[str, float], diverged_step: int | None, weights: Mapping[str, Tensor],
+    run: RunConfig, data: Dataset, *, series: Series, start: Mapping[str, float],
+    begun: StartVerdict, last: Mapping[str, float], diverged_step: int | None,
+    weights: Mapping[str, Tensor],
     device: str, started: float, seconds: float, logits: Tensor, pairs: Mapping[str, SplitPairs],
 ) -> RunRecord:  # fmt: skip
     """One run's record. `last` holds the whole-split metrics at its end, `start` those at step 0
-    with the theory beside them, `words` its verdict.
+    with the theory beside them, `begun` the verdict on them.
     """
     summary = {**start, **last}
     lows = _floors(data)
@@ -135,7 +136,7 @@ def finish(
     for name, (_, values) in series.items():  # the last look inside the layers
         if name.startswith(("act/", "grad/", "penalty")) and values:
             summary.setdefault(name, values[-1])
-    warnings = ["" if words.startswith(PRAISE) else words, *remarks(data, summary)]
+    warnings = [begun.words if begun.warns else "", *remarks(data, summary)]
     if diverged_step is not None:
         warnings.insert(0, f"diverged at step {diverged_step}: lower optim.lr ({run.optim.lr:g})")
     return RunRecord(
@@ -153,7 +154,8 @@ def finish(
             "data_sha256": data.sha256,
             "numerics": NUMERICS,
             **same_bits(device),
-            "start": words,
+            "start": begun.words,
+            "start_kind": begun.kind,
             "started": started,
             "seconds": seconds,
             **({"calibration": told(fair)} if fair else {}),

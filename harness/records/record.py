@@ -125,10 +125,14 @@ def _finite(name: str, steps: Iterable[int], values: Iterable[float]) -> Curve:
 
 
 def table_row(plain: Mapping[str, Any]) -> dict[str, Any]:
-    """One flat row of a table of runs: ids, verdict, settings (group.key), metrics (name/split)."""
+    """One flat row of a table of runs: ids, verdict, settings (group.key), metrics (name/split).
+
+    start: the kind of its start (see theory.advice), None in records of the first version.
+    """
     row: dict[str, Any] = {"run_id": plain["run_id"], "config_id": plain["config_id"]}
     row["verdict"] = plain["verdict"]
     row |= unnest(plain["config"])
+    row["start"] = plain.get("provenance", {}).get("start_kind")
     row |= plain["summary"]
     row["warnings"] = len(plain["warnings"])
     return row

@@ -15,9 +15,9 @@ from harness.config.labels import nll_unit, short_name, text
 from harness.numerics.folding import PLUS_MINUS, estimate
 from harness.records.ranking import Ranking, fingerprint, measured, ranking
 from harness.render.equal import EQUAL, equal_rows, joined
+from harness.theory.advice import BAD
 
 Row = Mapping[str, Any]  # one run: "run_id", "config_id", "verdict", settings and metrics by name
-BAD_STARTS = ("confident and wrong", "not what the config says", "no finite initial loss")
 ROOMY = 110  # columns from which a leaderboard shows all it has
 WIDTH = 120  # columns of a table that does not go to a terminal
 
@@ -118,16 +118,16 @@ def one_run(row: Row, remarks: Sequence[str] = ()) -> None:
         out.print(Padding(f"- {remark}", (0, 0)), width=min(out.width, 80))
 
 
-def starts(told: Sequence[Sequence[str]]) -> None:
-    """How many runs began badly by what was said of them, on stdout; nothing where none did."""
-    counts = Counter(
-        word for texts in told for word in BAD_STARTS if any(t.startswith(word) for t in texts)
-    )
-    for word, count in counts.items():
-        _console().print(
-            f"{count} of {len(told)} runs began {word!r}; `harness show RUN` says what to change",
-            style="yellow",
-        )
+def starts(kinds: Sequence[str | None]) -> None:
+    """How many runs began badly, by kind, on stdout; nothing where none did."""
+    counts = Counter(kinds)
+    for kind in BAD:
+        if counts[kind]:
+            _console().print(
+                f"{counts[kind]} of {len(kinds)} runs began {kind!r}; `harness show RUN` says what "
+                "to change",
+                style="yellow",
+            )
 
 
 def _number(group: Sequence[Row], name: str, *, spread: bool) -> str:

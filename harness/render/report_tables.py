@@ -19,7 +19,7 @@ from harness.numerics.folding import PLUS_MINUS, estimate
 from harness.records.ranking import fingerprint
 from harness.records.saved import overrides_of
 from harness.render.equal import EQUAL, EQUALS, equal_rows, joined
-from harness.theory.advice import GOOD, WRONG, Z_LIMIT
+from harness.theory.advice import GOOD, WRONG, StartKind
 from harness.tracking.store import redacted
 
 ROWS = 20  # configurations on the leaderboard, and in the lists of diverged and failed ones
@@ -29,15 +29,14 @@ COLUMNS = {  # beside settings and yardstick; those that no run has are left out
     "init/loss_measured": "first loss", "best/step": "best step",
 }  # fmt: skip
 MARKOV_ALONE = ("words", "source_seed")  # settings that other sources do not read
-WHY_OFF = (
-    f"measured and expected differ by more than {Z_LIMIT:g} standard deviations: a wrong fan-in, a "
-    "doubled bias, a layer that is not scaled"
-)
-WHY_SOME = f"the first loss is {GOOD:g} to {WRONG:g} times that of equal logits"
-WHY_WRONG = (
-    f"the first loss is more than {WRONG:g} times that of equal logits; the first steps only "
-    "unlearn it"
-)
+MEANINGS: dict[StartKind, str] = {
+    "not what the config says": "measured and expected differ by more standard deviations than a "
+    "draw does: a wrong fan-in, a doubled bias, a layer that is not scaled",
+    "a dead start": "weights at 0 that never get a gradient, so only the output bias learns",
+    "confident and wrong": f"the first loss is more than {WRONG:g} times that of equal logits; the "
+    "first steps only unlearn it",
+    "somewhat confident": f"the first loss is {GOOD:g} to {WRONG:g} times that of equal logits",
+}
 
 
 def leaders(swept: Swept) -> list[dict[str, Any]]:
@@ -217,21 +216,15 @@ def shared(swept: Swept) -> list[tuple[str, str]]:
 
 def start_warnings(swept: Swept) -> list[dict[str, str]]:
     """Kinds of doubtful starts: what it means, how many runs, and what to do about the worst."""
-    ratio, z = findings.start_ratio(swept), swept.known("init/loss_z")
-    off = z[z.abs() > Z_LIMIT]
-    wrong = ratio[ratio > WRONG]
-    some = ratio[(ratio > GOOD) & (ratio <= WRONG)]
-    kinds = [
-        ("Not what the config says", off.abs(), WHY_OFF),
-        ("Confident and wrong", wrong, WHY_WRONG),
-        ("Somewhat confident", some, WHY_SOME),
-    ]  # fmt: skip
+    ratio, z = findings.start_ratio(swept), swept.known("init/loss_z").abs()
     out = []
-    for name, values, meaning in kinds:
+    for kind, meaning in MEANINGS.items():
+        at = findings.of_kind(swept, kind)
+        values = (z if kind == "not what the config says" else ratio).reindex(at)
         if len(values):
-            worst = int(values.idxmax())
+            worst = int(values.fillna(0.0).idxmax())
             out.append({
-                "name": name, "meaning": meaning,
+                "name": kind[0].upper() + kind[1:], "meaning": meaning,
                 "count": f"{len(values)} of {len(swept.runs)} runs",
                 "where": findings.common(swept, values.index),
                 "worst": findings.settings_words(swept, worst), "advice": _advice(swept, worst),

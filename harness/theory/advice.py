@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from harness.config.run import Init, Loss
     from harness.theory.overlap import Facts
 
-PRAISE = ("as expected", "near the uniform loss")  # verdicts that begin so are no warnings
 Z_LIMIT = 4.0  # beyond it the network is not what the config says
 # Each layer adds up to 5 / fan-in to the relative variance of the logits' variance over draws
 # (a relu layer exactly that). Beyond NARROW the draws of a net are skewed, and wider than sd says.
@@ -84,49 +83,98 @@ def z_limit(fan_ins: Iterable[int]) -> float:
     return Z_LIMIT * (1.0 + WIDEN * max(0.0, narrowness - NARROW))
 
 
-def verdict(measured: float, expectation: InitialLoss) -> tuple[float | None, str]:
-    """(z, text): how far a measured initial loss is from the config's, and what that means.
+StartKind = Literal[
+    "no finite initial loss", "no expectation", "not what the config says", "a dead start",
+    "confident and wrong", "somewhat confident", "as expected",
+]  # fmt: skip
+BAD: tuple[StartKind, ...] = (  # worst first
+    "no finite initial loss", "not what the config says", "a dead start", "confident and wrong",
+)  # fmt: skip
 
-    z = (measured - expected) / sd, None where the spread is 0 or unknown.
+
+@dataclass(frozen=True)
+class StartVerdict:
+    """What a measured initial loss means.
+
+    z = (measured - expected) / sd, None where the spread is 0 or unknown. words: all of it in one
+    sentence, with the advice.
     """
-    e = expectation
+
+    kind: StartKind
+    z: float | None
+    advice: str
+    words: str
+
+    @property
+    def warns(self) -> bool:
+        """Whether the start leaves something to be changed."""
+        return self.kind != "as expected"
+
+
+def start_kind(
+    measured: float, uniform: float | None, size: float = 0.0, *, limit: float = Z_LIMIT,
+    dead: bool = False,
+) -> StartKind:  # fmt: skip
+    """The kind of a start; size: how many sd it is from the expected loss, limit: how many may be.
+
+    Every threshold of the start is applied here.
+    """
     if not math.isfinite(measured):
-        return None, "no finite initial loss: the logits overflow; " + e.advice
-    if e.uniform is None:
-        return None, e.advice
-    times = f"{measured / e.uniform:.{1 if measured > 2 * e.uniform else 2}f} x the uniform loss"
-    z = None
-    if e.expected is not None and e.sd is not None:
+        return "no finite initial loss"
+    if uniform is None:
+        return "no expectation"
+    if abs(size) > limit:
+        return "not what the config says"
+    if dead:
+        return "a dead start"
+    if measured > WRONG * uniform:
+        return "confident and wrong"
+    return "somewhat confident" if measured > GOOD * uniform else "as expected"
+
+
+def verdict(measured: float, expectation: InitialLoss) -> StartVerdict:
+    """How far a measured initial loss is from the config's, and what that means."""
+    e, z, size = expectation, None, 0.0
+    if e.expected is not None and e.sd is not None and math.isfinite(measured):
         gap = measured - e.expected
         # a float32 loss has rounding of its own, which a spread near 0 must not blow up
         noise = math.hypot(e.sd, ROUNDING * max(abs(e.expected), abs(measured)))
-        z = gap / noise if e.sd > 0 else None
         size = gap / noise if noise > 0 else 0.0
-        if abs(size) > e.z_limit:
-            score = f"z = {size:.0f}" if z is not None else "no draw can differ"
-            return z, (
-                f"not what the config says ({score}): measured {measured:.4g}, expected "
-                f"{e.expected:.4g} +- {e.sd:.2g}; {times}. Look for a wrong fan-in, a doubled bias "
-                "or a layer that is not scaled."
-            )
-    if e.dead:
-        return z, (
-            f"a dead start: {measured:.4g}, {times}, but with these weights at 0 none of them ever "
-            "gets a gradient, and only the output bias learns. Raise init.weight_scale or "
-            "init.embed_scale, or name a scheme, such as init.scheme=kaiming; zero output weights "
-            "alone (init.output_scale=0) are harmless."
-        )
-    if measured > WRONG * e.uniform:
-        return z, f"confident and wrong: {times}; {e.advice}"
+        z = gap / noise if e.sd > 0 else None
+    kind = start_kind(measured, e.uniform, size, limit=e.z_limit, dead=e.dead)
+    return StartVerdict(kind, z, e.advice, _words(kind, measured, e, z, size))
+
+
+def _words(kind: StartKind, measured: float, e: InitialLoss, z: float | None, size: float) -> str:
+    if kind == "no finite initial loss":
+        return f"{kind}: the logits overflow; {e.advice}"
+    if e.uniform is None:
+        return e.advice
+    times = f"{measured / e.uniform:.{1 if measured > 2 * e.uniform else 2}f} x the uniform loss"
     spread = "" if e.sd is None else f" +- {e.sd:.2g}"
     expected = "" if e.expected is None else f", {e.expected:.4g}{spread} expected"
     if z is not None:
         expected += f" (z = {z:.1f})"
-    if measured > GOOD * e.uniform:
-        return z, f"somewhat confident: {measured:.4g}{expected}, {times}; {e.advice}"
-    word = "as expected" if e.expected is not None else "near the uniform loss"
+    if kind == "not what the config says":
+        score = f"z = {size:.0f}" if z is not None else "no draw can differ"
+        return (
+            f"{kind} ({score}): measured {measured:.4g}, expected {e.expected:.4g} +- {e.sd:.2g}; "
+            f"{times}. Look for a wrong fan-in, a doubled bias or a layer that is not scaled."
+        )
+    if kind == "a dead start":
+        return (
+            f"{kind}: {measured:.4g}, {times}, but with these weights at 0 none of them ever "
+            "gets a gradient, and only the output bias learns. Raise init.weight_scale or "
+            "init.embed_scale, or name a scheme, such as init.scheme=kaiming; zero output weights "
+            "alone (init.output_scale=0) are harmless."
+        )
+    if kind == "confident and wrong":
+        return f"{kind}: {times}; {e.advice}"
+    if kind == "somewhat confident":
+        return f"{kind}: {measured:.4g}{expected}, {times}; {e.advice}"
+    word = kind if e.expected is not None else "near the uniform loss"
     praise = "better than no opinion" if measured < 0.98 * e.uniform else "a good start"
-    return z, f"{word}: {measured:.4g}{expected}, {times}, {praise}"
+    return f"{word}: {measured:.4g}{expected}, {times}, {praise}"
 
 
 def smart_start(loss: Loss, facts: Facts) -> SmartStart | None:

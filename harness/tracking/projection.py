@@ -130,6 +130,8 @@ def run_tags(record: RunRecord) -> dict[str, str]:
     start = record.provenance.get("start")
     if start:
         tags["harness.start"] = str(start)[:5000]
+    if "start_kind" in known:
+        tags["harness.start_kind"] = str(known["start_kind"])
     if record.warnings:
         tags["harness.warnings"] = "\n".join(record.warnings)[:5000]
     return tags
@@ -176,7 +178,20 @@ def parent_name(sweep: SweepManifest) -> str:
 def parent_tags(sweep: SweepManifest) -> dict[str, str]:
     """Tags of a sweep's parent at its beginning."""
     own = {"harness.kind": "sweep", "harness.sweep_id": sweep.sweep_id}
-    return own | {"mlflow.note.content": description(sweep, [])} | source_tags(sweep)
+    return (
+        own
+        | size_tags(sweep)
+        | {"mlflow.note.content": description(sweep, [])}
+        | source_tags(sweep)
+    )
+
+
+def size_tags(sweep: SweepManifest) -> dict[str, str]:
+    """How many runs a sweep has, and what varies, for whoever lists sweeps."""
+    return {
+        "harness.runs": str(len(sweep.run_ids)),
+        "harness.varying": json.dumps(list(sweep.varying)),
+    }
 
 
 def dataset_of(record: RunRecord) -> dict[str, str]:

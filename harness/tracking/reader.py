@@ -135,6 +135,7 @@ def child_row(run: Any) -> dict[str, Any]:
         "run_id": tags.get("harness.run_id"),
         "config_id": tags.get("harness.config_id"),
         "verdict": tags.get("harness.verdict"),
+        "start": tags.get("harness.start_kind"),
     }
     row |= {key: setting(text) for key, text in run.data.params.items()}
     row |= run.data.metrics

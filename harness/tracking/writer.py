@@ -66,6 +66,7 @@ class SweepWriter(ChildWriter):
         done = [row for row in rows if row["status"] == "FINISHED"]
         best = [run_id for run_id in best_runs(done) if run_id in self.children]
         tags = {
+            **projection.size_tags(self.sweep),
             "harness.written": str(len(self.complete)),
             "harness.failed": str(sum(row["status"] == "FAILED" for row in rows)),
             "mlflow.note.content": projection.description(self.sweep, rows),

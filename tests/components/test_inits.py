@@ -102,7 +102,7 @@ def test_without_a_law_no_loss_is_expected(strange, init):
     assert (found.expected, found.sd, found.layers) == (None, None, ())
     assert found.uniform == pytest.approx(math.log(data.V))
     assert next(iter(init.values())) in found.advice
-    assert verdict(3.3, found)[0] is None
+    assert verdict(3.3, found).z is None
     weights = initial_weights(run, data)
     assert weights["output.weight"].shape == (8, data.V)
 

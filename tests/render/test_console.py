@@ -63,15 +63,10 @@ def test_failures_name_run_settings_and_reason(capsys):
 
 
 def test_bad_starts_are_counted_once_a_run(capsys):
-    told = [
-        ("confident and wrong: 8.0 x the uniform loss; scale the output layer",),
-        ("confident and wrong: 2.0 x the uniform loss", "diverged at step 10"),
-        ("as expected: 3.296",),
-        ("not what the config says (z = 9): ...",),
-    ]
-    console.starts(told)
+    kinds = ["confident and wrong", "confident and wrong", "as expected", "a dead start", None]
+    console.starts(kinds)
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0].startswith("2 of 4 runs began 'confident and wrong'")
-    assert lines[1].startswith("1 of 4 runs began 'not what the config says'")
-    console.starts([("as expected: 3.296",)])
+    assert lines[0].startswith("1 of 5 runs began 'a dead start'")
+    assert lines[1].startswith("2 of 5 runs began 'confident and wrong'")
+    console.starts(["as expected", "no expectation", None])
     assert capsys.readouterr().out == ""

@@ -284,7 +284,7 @@ def test_log_unigram_start_is_the_unigram_cross_entropy(names):
     u = names.unigram[names.unigram > 0]
     assert got.expected == pytest.approx(float(-(u * np.log(u)).sum()), abs=1e-12)
     assert got.expected == pytest.approx(2.8226, abs=5e-5)  # counted over the training split
-    assert got.sd == 0 and verdict(got.expected, got)[0] is None
+    assert got.sd == 0 and verdict(got.expected, got).z is None
 
 
 def test_best_constant_starts(names):
@@ -321,18 +321,19 @@ def test_the_famous_start_is_flagged_and_the_fix_praised(names):
     loud = RunConfig(init=Init(scheme="normal", bias="normal"))
     told = expected_initial_loss(loud, names)
     logits = draw_logits(loud, names, np.random.default_rng(0))
-    z, text = verdict(measure(logits, loud, names), told)
-    assert 24 < told.expected < 28 and abs(z) < 4
-    assert text.startswith("confident and wrong") and "init.output_scale=0.01" in text
+    found = verdict(measure(logits, loud, names), told)
+    assert 24 < told.expected < 28 and abs(found.z) < 4 and found.warns
+    assert found.kind == "confident and wrong" and "init.output_scale=0.01" in found.advice
+    assert found.words.startswith("confident and wrong") and found.advice in found.words
     quiet = RunConfig(
         init=Init(scheme="normal", bias="normal", output_scale=0.01, output_bias="zero")
     )
     told = expected_initial_loss(quiet, names)
-    z, text = verdict(
+    found = verdict(
         measure(draw_logits(quiet, names, np.random.default_rng(0)), quiet, names), told
     )
-    assert told.expected == pytest.approx(3.304, abs=0.001) and abs(z) < 4
-    assert text.startswith("as expected") and "good start" in text
+    assert told.expected == pytest.approx(3.304, abs=0.001) and abs(found.z) < 4
+    assert found.kind == "as expected" and "good start" in found.words and not found.warns
 
 
 def test_advice_gives_what_it_promises(census):
@@ -354,15 +355,16 @@ def test_advice_gives_what_it_promises(census):
 
 def test_verdict_edges(census):
     told = expected_initial_loss(RunConfig(), census)
-    assert verdict(math.nan, told)[0] is None
-    z, text = verdict(told.expected + 9 * told.sd, told)
-    assert z == pytest.approx(9, abs=0.01) and text.startswith("not what the config says (z = 9)")
+    assert verdict(math.nan, told).z is None
+    found = verdict(told.expected + 9 * told.sd, told)
+    assert found.z == pytest.approx(9, abs=0.01) and found.kind == "not what the config says"
+    assert "(z = 9)" in found.words
     certain = expected_initial_loss(RunConfig(init=Init(output_scale=0.0)), census)
     assert certain.sd == 0
-    z, text = verdict(certain.expected * 1.01, certain)
-    assert z is None and "no draw can differ" in text
-    z, text = verdict(certain.expected * (1 + 1e-6), certain)  # float32 rounding is no finding
-    assert z is None and text.startswith("as expected")
+    found = verdict(certain.expected * 1.01, certain)
+    assert found.z is None and "no draw can differ" in found.words
+    found = verdict(certain.expected * (1 + 1e-6), certain)  # float32 rounding is no finding
+    assert found.z is None and found.kind == "as expected"
 
 
 def test_caveats_give_sizes(census):
@@ -381,7 +383,7 @@ def test_caveats_give_sizes(census):
     )
     burst = expected_initial_loss(huge, census)
     assert burst.expected is None and burst.sd is None and "float32" in burst.caveats[0]
-    assert verdict(1e3, burst)[1].startswith("confident and wrong")
+    assert verdict(1e3, burst).kind == "confident and wrong"
 
 
 def test_what_does_not_matter_is_shared(census):
@@ -449,7 +451,7 @@ def scores(base, count):
         run = random_run(rng)
         data = load_data(run.data)
         told = expected_initial_loss(run, data)
-        z, _ = verdict(measure(draw_logits(run, data, rng), run, data), told)
+        z = verdict(measure(draw_logits(run, data, rng), run, data), told).z
         if z is not None:
             out.append(z)
         else:
@@ -495,10 +497,10 @@ def test_a_broken_network_is_caught(census, broken, model, init):
     told = expected_initial_loss(run, census)
     for seed in range(8):
         sound = measure(draw_logits(run, census, np.random.default_rng(seed)), run, census)
-        assert abs(verdict(sound, told)[0]) < 4
+        assert abs(verdict(sound, told).z) < 4
         bad = draw_logits(run, census, np.random.default_rng(seed), broken=broken)
-        z, text = verdict(measure(bad, run, census), told)
-        assert abs(z) > 4 and text.startswith("not what the config says")
+        found = verdict(measure(bad, run, census), told)
+        assert abs(found.z) > 4 and found.kind == "not what the config says"
 
 
 def test_nothing_is_told_of_what_float32_cannot_hold():

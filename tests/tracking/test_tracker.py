@@ -21,6 +21,7 @@ from harness.errors import ConfigError, HarnessError
 from harness.records.ledger import Ledger
 from harness.records.manifests import new_single, new_sweep
 from harness.records.record import Evaluation, read_curves
+from harness.tracking import projection
 from harness.tracking import store as mlstore
 from harness.tracking import tracker as tracking
 from harness.tracking.projection import STEP_SERIES, record_points, runs_parquet, step_plan
@@ -563,3 +564,13 @@ def test_tracking_off_writes_nothing(ledger):
 def test_bad_settings_are_refused(bad):
     with pytest.raises(ConfigError, match=f"tracking.{next(iter(bad))} "):
         Tracking(**bad)
+
+
+def test_counts_travel_as_tags_not_as_prose(tmp_path):
+    """What `harness list` shows of a store is no sentence of its notes."""
+    record = made_record(3)
+    sweep = new_sweep({record.run_id: record.config, "b" * 16: made_record(4).config})
+    tags = projection.parent_tags(sweep)
+    assert tags["harness.runs"] == "2" and json.loads(tags["harness.varying"]) == ["seed"]
+    dead = made_record(5, provenance={"start": "a dead start: ...", "start_kind": "a dead start"})
+    assert projection.run_tags(dead)["harness.start_kind"] == "a dead start"
