@@ -17,8 +17,7 @@ from harness.config.run import RunConfig, nest, run_config
 from harness.config.settings import own_settings
 from harness.errors import ConfigError, HarnessError, shown
 from harness.records.ledger import Ledger
-from harness.records.record import Curve, read_curves
-from harness.records.recordfiles import CURVES, WEIGHTS
+from harness.records.record import CURVES, WEIGHTS, Curve, read_curves
 from harness.records.saved import check_whole, read_config
 from harness.tracking.store import redacted
 
@@ -73,7 +72,7 @@ def of_ledger(ledger: Ledger, run_id: str) -> Claim:
     return Claim(
         run_id=run_id, source=f"the ledger {ledger.root}", config=record.config,
         series=record.series, summary=record.summary, verdict=record.verdict,
-        weights=record.weights, weights_sha256=ledger.checksums(run_id).get(WEIGHTS),
+        weights=record.weights, weights_sha256=ledger.weights_sha256(run_id),
         provenance=record.provenance,
     )  # fmt: skip
 

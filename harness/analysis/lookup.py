@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any
 from harness.config.run import run_config
 from harness.errors import ConfigError, shown
 from harness.records.ledger import Ledger
-from harness.records.record import RunRecord
-from harness.records.recordfiles import WEIGHTS
+from harness.records.record import WEIGHTS, RunRecord
 from harness.records.saved import read_config
 from harness.records.verdicts import VERDICTS
 

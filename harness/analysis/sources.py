@@ -25,10 +25,8 @@ from harness.analysis.table import (
 )  # fmt: skip
 from harness.config.run import unnest
 from harness.errors import ConfigError, nearest, shown
-from harness.records.durable import digest
 from harness.records.ledger import Ledger
-from harness.records.record import read_curves
-from harness.records.recordfiles import CURVES
+from harness.records.record import CURVES, read_curves
 from harness.tracking.store import redacted
 
 if TYPE_CHECKING:
@@ -158,23 +156,13 @@ def ledger_table(ledger: Ledger, sweep: SweepManifest) -> SweepTable:
     }  # fmt: skip
 
     def curves() -> pd.DataFrame:
-        parts = {}
-        for row in rows:
-            if row["config_id"]:
-                series = _ledger_curves(ledger, row["run_id"])
-                parts[row["run_id"]] = {n: series[n] for n in STEP_SERIES if n in series}
+        ids = [row["run_id"] for row in rows if row["config_id"]]
+        parts: dict[str, Mapping[str, Any]] = {run_id: {} for run_id in ids}
+        for run_id, series in ledger.curves(ids):
+            parts[run_id] = {n: series[n] for n in STEP_SERIES if n in series}
         return long_curves(parts)
 
     return make_table(rows, settings, meta, curves)
-
-
-def _ledger_curves(ledger: Ledger, run_id: str) -> Mapping[str, Any]:
-    """One run's curves, verified, without touching its weights: a tenth of reading all of it."""
-    content = ledger.path(run_id, CURVES).read_bytes()
-    if digest(content) == ledger.checksums(run_id).get(CURVES):
-        return read_curves(content)
-    record = ledger.read(run_id, weights=False)  # says what is wrong, and sets it aside
-    return record.series if record is not None else {}
 
 
 def mlflow_table(store: MlflowReader, parent: Any) -> SweepTable:

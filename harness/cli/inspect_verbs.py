@@ -87,10 +87,14 @@ def list_verb(sweep: str | None, *, as_json: bool, ledger: str, uri: str | None)
     return 0
 
 
-def show_verb(run: str, *, as_json: bool, ledger: str, uri: str | None) -> int:
+def show_verb(run: str, *, config: bool, as_json: bool, ledger: str, uri: str | None) -> int:
     """See `harness show --help`."""
     record = inspecting.find_run(run, inspecting.home(ledger, uri), uri)
-    if as_json:
+    if config:
+        from harness.records.saved import config_yaml
+
+        sys.stdout.write(config_yaml(record.config, record.provenance))
+    elif as_json:
         sys.stdout.write(json_text(inspecting.run_values(record)))
     else:
         _print(inspecting.run_tables(record))

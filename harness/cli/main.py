@@ -271,14 +271,15 @@ def list_(sweep: str | None, as_json: bool, ledger: str, uri: str | None) -> int
 
 @cli.command()
 @click.argument("run")
+@click.option("--config", is_flag=True, help="Print its config.yaml alone, which trains it again.")
 @_JSON
 @_LEDGER
 @_STORE
-def show(run: str, as_json: bool, ledger: str, uri: str | None) -> int:
+def show(run: str, config: bool, as_json: bool, ledger: str, uri: str | None) -> int:
     """Show one run: settings, numbers, where it came from."""
     from harness.cli import inspect_verbs
 
-    return inspect_verbs.show_verb(run, as_json=as_json, ledger=ledger, uri=uri)
+    return inspect_verbs.show_verb(run, config=config, as_json=as_json, ledger=ledger, uri=uri)
 
 
 @cli.command()

@@ -20,12 +20,11 @@ def rows_of(ledger: Ledger, run_ids: Mapping[str, RunConfig]) -> dict[str, dict[
     """run_id -> its row of the table of runs, with what was remarked of it under "remarks"."""
     from harness.records.record import table_row
 
-    plains = {run_id: ledger.read_plain(run_id) for run_id in run_ids}
-    return {
+    rows = {
         run_id: {**table_row(plain), "remarks": _remarks(plain)}
-        for run_id, plain in plains.items()
-        if plain is not None
+        for run_id, plain in ledger.plains(run_ids)
     }
+    return {run_id: rows[run_id] for run_id in run_ids if run_id in rows}
 
 
 def _remarks(plain: Mapping[str, Any]) -> tuple[str, ...]:

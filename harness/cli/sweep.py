@@ -171,7 +171,8 @@ def check_jobs(configs: Sequence[Mapping[str, Any]]) -> Jobs:
 def _check_disk(jobs: Jobs, ledger: Ledger) -> None:
     from harness.engine.cost import check_disk
 
-    todo = [run for run_id, run in jobs.runs.items() if not ledger.has(run_id)]
+    done = ledger.finished(jobs.runs)
+    todo = [run for run_id, run in jobs.runs.items() if run_id not in done]
     check_disk(todo, jobs.sets, ledger.root)
 
 

@@ -44,8 +44,7 @@ def train(
     ids = [run.run_id(d.sha256, device_of(run)) for run, d in zip(runs, sets, strict=True)]
     records: dict[str, RunRecord] = {}
     if ledger is not None:
-        found = {i: ledger.read(i) for i in ledger.finished(ids)}
-        records = {i: record for i, record in found.items() if record is not None}
+        records = ledger.read_many(ids)
     todo = {i: (run, d) for i, run, d in zip(ids, runs, sets, strict=True) if i not in records}
     if todo:
         check_memory(
@@ -65,10 +64,10 @@ def train(
             finished = Chunk(part, todo[names[0]][1], on_step=report).run()
         done += sum(run.train.steps for run in part)
         report(0, (), done)
+        if ledger is not None:
+            ledger.write_many(finished)
         for name, record in zip(names, finished, strict=True):
             records[name] = record
-            if ledger is not None:
-                ledger.write(record)
             if tracking is not None:
                 tracking.finished(record)
     return [records[i] for i in ids]

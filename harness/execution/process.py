@@ -142,17 +142,17 @@ def serve(runs: Sequence[RunConfig], work: Work) -> None:
     """
     data = load_data(runs[0].data)
     groups: dict[int | None, dict[str, tuple[RunConfig, State | None]]] = {}
-    written: list[str] = []  # by a worker that died before it could report them
-    for run in runs:
-        run_id = run.run_id(data.sha256, device_of(run))
-        if not work.replace and work.ledger.intact(run_id):
-            written.append(run_id)
+    ids = [run.run_id(data.sha256, device_of(run)) for run in runs]
+    # written by a worker that died before it could report them
+    written = set() if work.replace else work.ledger.finished(ids, verify=True)
+    for run_id, run in zip(ids, runs, strict=True):
+        if run_id in written:
             continue
         state = work.state(run_id, device_of(run))
         at = None if state is None else int(state["step"])
         groups.setdefault(at, {})[run_id] = run, state
     if written:
-        work.emit({"kind": "finished", "run_ids": written})
+        work.emit({"kind": "finished", "run_ids": sorted(written)})
     for group in groups.values():
         if work.stopping():
             return
@@ -229,8 +229,7 @@ def _train(group: Mapping[str, tuple[RunConfig, State | None]], work: Work) -> N
             wants_states=lambda: time.monotonic() - saved_at >= work.checkpoint_seconds,
         )  # fmt: skip
         records = chunk.run()
-    for record in records:
-        ledger.write(record, replace=work.replace)
+    ledger.write_many(records, replace=work.replace)
     work.emit({"kind": "finished", "run_ids": ids})
 
 

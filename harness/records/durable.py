@@ -26,9 +26,10 @@ from typing import TYPE_CHECKING, Any
 from harness.errors import HarnessError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
+NAME = re.compile(r"[0-9A-Za-z_][0-9A-Za-z_.-]{0,99}")  # of a run or a sweep: safe as a file's
 STALE_SECONDS = 86_400.0  # a leftover of another machine is taken for dead after this long
 
 
@@ -90,20 +91,23 @@ def make_folder(folder: Path) -> Path:
     return folder
 
 
-def write_through(path: Path, content: bytes) -> None:
+def write_through(path: Path, content: Sequence[bytes]) -> None:
     """Write a new file and wait until its bytes are on the disk; the name is not yet durable."""
     with path.open("wb") as out:
-        out.write(content)
+        out.writelines(content)
         out.flush()
         os.fsync(out.fileno())
 
 
-def replace_file(path: Path, content: bytes, scratch: Path) -> None:
-    """Put a whole file in place of `path`, or nothing; `scratch` is on the same file system."""
+def replace_file(path: Path, content: bytes | Sequence[bytes], scratch: Path) -> None:
+    """Put a whole file in place of `path`, or nothing; `scratch` is on the same file system.
+
+    content: all bytes, or pieces of them in order.
+    """
     part = temporary(make_folder(scratch), "file", path.name)
     make_folder(path.parent)
     try:
-        write_through(part, content)
+        write_through(part, [content] if isinstance(content, bytes) else content)
         part.rename(path)
     except BaseException:
         part.unlink(missing_ok=True)
@@ -192,16 +196,31 @@ def discard(path: Path) -> None:
         path.unlink(missing_ok=True)
 
 
+def spare(folder: Path, name: str) -> Path:
+    """A path in a folder, which is made, that begins with `name` and is not taken yet."""
+    make_folder(folder)
+    taken = (folder / f"{name}.{n}" for n in itertools.count())
+    return next(path for path in taken if not path.exists())
+
+
+def second_name(path: Path, target: Path) -> None:
+    """Give a file a second name; a folder, or where links are unknown, is moved or copied."""
+    if path.is_dir():
+        path.rename(target)
+        return
+    try:
+        target.hardlink_to(path)
+    except FileNotFoundError:
+        raise
+    except OSError:
+        shutil.copy2(path, target)
+
+
 def set_aside(path: Path, corrupt: Path, reason: str) -> None:
     """Move a damaged file or folder under `corrupt` and warn; where that fails, only warn."""
     moved = "it counts as absent"
     try:
-        make_folder(corrupt)
-        target = next(
-            corrupt / f"{path.name}.{n}"
-            for n in itertools.count()
-            if not (corrupt / f"{path.name}.{n}").exists()
-        )
+        target = spare(corrupt, path.name)
         path.rename(target)
         moved = f"set aside as {target}; it counts as absent"
     except FileNotFoundError:

@@ -4,31 +4,34 @@ from __future__ import annotations
 
 import contextlib
 import os
-import re
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from harness.errors import ConfigError, nearest, shown
 from harness.records import durable
+from harness.records.archive import Archive
 from harness.records.checkpoints import pack, unpack
-from harness.records.durable import DamagedError, LedgerError, clear_errors
+from harness.records.durable import NAME, DamagedError, LedgerError, clear_errors
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-NAME = re.compile(r"[0-9A-Za-z_][0-9A-Za-z_.-]{0,99}")
 T = TypeVar("T")
 
 
-class Shelf:
-    """Named things under one folder, each whole or absent. Opening it writes nothing.
+class LedgerFolder:
+    """The folder under a ledger: things by name, each whole or absent. Opening it writes nothing.
 
     Any number of processes may use one folder; the object is a path and can be sent to workers.
     """
 
     def __init__(self, root: str | os.PathLike[str] = "runs") -> None:
         self.root = Path(root).absolute()
+        self.archive = Archive(self.root)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.root,)
 
     def prepare(self) -> None:
         """Make the folder and clean up after dead writers; ConfigError if it cannot be written."""
@@ -41,21 +44,20 @@ class Shelf:
         self.clean()
 
     def clean(self) -> None:
-        """Remove what dead writers left behind; put back a record they were replacing.
+        """Remove what dead writers left behind: half-written files, records since replaced.
 
         A worker that outlives its parent may save a run that was finished meanwhile by another.
         """
         for path, kind, name in durable.leftovers(self.scratch):
             home = self.root / "records" / name
-            if kind == "old" and not home.exists():
+            if kind == "old" and not home.exists():  # the first version was replacing this record
                 with contextlib.suppress(OSError):
                     path.rename(home)
                     continue
             durable.discard(path)
-        folder = self.root / "checkpoints"
-        for path in folder.glob("*.ckpt") if folder.is_dir() else ():
-            if (self.root / "records" / path.stem).is_dir():
-                path.unlink(missing_ok=True)
+        self.archive.settle()
+        names = [path.stem for path in self.root.glob("checkpoints/*.ckpt")]
+        self.forget_unfinished(self.archive.run_ids().intersection(names))
 
     @property
     def scratch(self) -> Path:
@@ -65,10 +67,7 @@ class Shelf:
     def file(self, kind: str, name: str, suffix: str = "") -> Path:
         """Where a named thing stands; ConfigError for a name that could leave the folder."""
         if not NAME.fullmatch(name):
-            raise ConfigError(
-                f"{shown(name)} is no run or sweep id; an id is 16 hex digits, such as "
-                "0123456789abcdef (see `harness list`)."
-            )
+            raise no_id(name)
         return self.root / kind / f"{name}{suffix}"
 
     def verified(self, path: Path, read: Callable[[], T]) -> T | None:
@@ -110,11 +109,18 @@ class Shelf:
         path = self.file("checkpoints", run_id, ".ckpt")
         return self.verified(path, lambda: unpack(run_id, path.read_bytes()))
 
-    def drop_checkpoint(self, run_id: str) -> None:
-        """Remove a checkpoint; absent is fine."""
-        path = self.file("checkpoints", run_id, ".ckpt")
-        with clear_errors("remove the checkpoint", path):
-            path.unlink(missing_ok=True)
+    def forget_unfinished(self, run_ids: Iterable[str]) -> None:
+        """Remove the checkpoints and failures of these runs; absent is fine."""
+        ids = set(run_ids)
+        for folder, suffix in (("checkpoints", ".ckpt"), ("failures", ".json")):
+            with clear_errors("clean", self.root / folder):
+                try:
+                    there = set(os.listdir(self.root / folder))  # noqa: PTH208
+                except FileNotFoundError:
+                    continue
+                for run_id in ids:
+                    if run_id + suffix in there:
+                        self.file(folder, run_id, suffix).unlink(missing_ok=True)
 
     # failures
 
@@ -130,16 +136,22 @@ class Shelf:
         except FileNotFoundError:
             return {}
         out = {}
-        for run_id in run_ids:
-            if f"{run_id}.json" in there and not self.file("records", run_id).is_dir():
+        failed = [run_id for run_id in run_ids if f"{run_id}.json" in there]
+        finished = self.archive.run_ids() if failed else set()
+        for run_id in failed:
+            if run_id not in finished:
                 found = self.read_sealed(self.file("failures", run_id, ".json"))
                 if found:
                     out[run_id] = found
         return out
 
-    def drop_failure(self, run_id: str) -> None:
-        """Forget a failure; absent is fine."""
-        self.file("failures", run_id, ".json").unlink(missing_ok=True)
+
+def no_id(name: str) -> ConfigError:
+    """The error for a name that no run or sweep can have."""
+    return ConfigError(
+        f"{shown(name)} is no run or sweep id; an id is 16 hex digits, such as 0123456789abcdef "
+        "(see `harness list`)."
+    )
 
 
 def only(what: str, prefix: str, known: Iterable[str]) -> str:

@@ -1,33 +1,32 @@
-"""The truth on disk: every finished run as one durable, checksummed record.
+"""The truth on disk: every finished run as a durable, checksummed record.
 
-    <dir>/records/<run_id>/record.json, curves.parquet, weights.safetensors, config.yaml
+    <dir>/records/<name>.runs                  records of runs that ended together (see bundle)
     <dir>/checkpoints/<run_id>.ckpt, <dir>/failures/<run_id>.json, <dir>/sweeps/<sweep_id>.json
 
-A record's folder is built under <dir>/tmp and renamed into place, so killing the writer at any
-instant leaves a whole record or none. record.json is sealed and holds the checksums of curves and
-weights; what does not match is moved to <dir>/corrupt with a warning and counts as absent.
+A file is built under <dir>/tmp, synced and renamed into place, so killing the writer at any instant
+leaves it whole or absent. Every byte is under a checksum; a run whose bytes do not match theirs is
+set aside under <dir>/corrupt with a warning and counts as absent.
 """
 
 from __future__ import annotations
 
 import contextlib
-import errno
-import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from harness.errors import ConfigError
 from harness.records import durable
-from harness.records.durable import LedgerError, clear_errors
-from harness.records.folder import NAME, Shelf, only
+from harness.records.bundle import Entry, entry_of
+from harness.records.durable import NAME, LedgerError, clear_errors
+from harness.records.folder import LedgerFolder, no_id, only
 from harness.records.manifests import SweepManifest
 from harness.records.ranking import best_runs
-from harness.records.record import RunRecord, read_curves, read_weights, table_row
-from harness.records.recordfiles import CURVES, HEAD, WEIGHTS, pack_record, read_files, read_head
+from harness.records.record import RunRecord, read_weights, table_row
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-    from pathlib import Path
+    from collections.abc import Collection, Iterable, Iterator, Sequence
+
+    from harness.records.record import Curve
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,89 +38,98 @@ class Removal:
     bytes: int
 
 
-class Ledger(Shelf):
-    """Finished runs and sweeps under one folder; checkpoints and failures too (see Shelf)."""
+class Ledger(LedgerFolder):
+    """Finished runs and sweeps under one folder; checkpoints and failures too (LedgerFolder).
+
+    Any number of processes may use one folder; the object is a path and can be sent to workers.
+    """
 
     # records
 
     def has(self, run_id: str) -> bool:
-        """Whether the run's record is there; its checksums are not looked at."""
-        return self._home(run_id).is_dir()
+        """Whether the run's record is there, as `finished` for many."""
+        return bool(self.finished([run_id]))
 
     def finished(self, run_ids: Iterable[str], *, verify: bool = False) -> set[str]:
         """Those of these runs that have a record; with `verify`, one intact to the last byte."""
-        there = set(run_ids).intersection(self.run_ids())
-        return {run_id for run_id in there if self.intact(run_id)} if verify else there
+        there = self.archive.run_ids().intersection(map(_checked, run_ids))
+        return {run_id for run_id, _ in self.archive.read(there)} if verify else there
 
     def run_ids(self) -> list[str]:
         """Every run with a record, in order of id."""
-        home = self.root / "records"
-        try:
-            return sorted(n for n in os.listdir(home) if NAME.fullmatch(n))  # noqa: PTH208
-        except (FileNotFoundError, NotADirectoryError):
-            return []
+        return sorted(self.archive.run_ids())
 
     def find_run(self, prefix: str) -> str:
         """The one run whose id begins so; ConfigError where none or several do."""
         return only("run", prefix, self.run_ids())
 
     def write(self, record: RunRecord, *, replace: bool = False) -> bool:
-        """Keep a finished run durably; False if an intact record stands already and is left.
+        """Keep a finished run durably; False if an intact record is there already and is left."""
+        return bool(self.write_many([record], replace=replace))
 
-        The run's checkpoint and its failure, if any, go once the record is safe.
+    def write_many(
+        self, records: Sequence[RunRecord], *, replace: bool = False, weights: bool = True
+    ) -> set[str]:
+        """Keep runs that ended together durably, in one file; the ids of those written.
+
+        A run of which an intact record is there is left as it is, unless `replace`. weights: keep
+        them; otherwise only their checksums. Checkpoints and failures of these runs go once the
+        records are safe.
         """
-        home = self._home(record.run_id)
-        written = replace or not self.intact(record.run_id)
-        if written:
-            with clear_errors("write the record of run", home):
-                self._put(record, home)
-        self.drop_checkpoint(record.run_id)
-        self.drop_failure(record.run_id)
-        return written
+        ids = [_checked(record.run_id) for record in records]
+        there = set() if replace else self.finished(ids, verify=True)
+        generation = self.archive.generation(ids) if replace else 0
+        entries = [
+            entry_of(record, weights=weights, generation=generation)
+            for record in records
+            if record.run_id not in there
+        ]
+        if entries:
+            self.archive.add(entries)
+            if replace:
+                self.archive.settle()
+        self.forget_unfinished(ids)
+        return {entry.plain["run_id"] for entry in entries}
 
     def read(self, run_id: str, *, weights: bool = True) -> RunRecord | None:
         """The record, every byte verified; None if there is none, or none that is intact.
 
         LedgerError for one that is intact but that this version cannot understand.
         """
-        home = self._home(run_id)
-        found = self.verified(home, lambda: read_files(home))
-        if found is None:
-            return None
-        head, files = found
-        try:
-            return RunRecord.from_plain(
-                head["record"],
-                read_curves(files[CURVES]),
-                read_weights(files[WEIGHTS]) if weights and WEIGHTS in files else {},
-            )
-        except (ConfigError, KeyError, ValueError) as error:
-            version = head["record"].get("provenance", {}).get("version", "unknown")
-            raise LedgerError(
-                f"{home / HEAD} was written by harness {version} and this version does not "
-                f"understand it: {error}. Use that version, or train the run again."
-            ) from error
+        return self.read_many([run_id], weights=weights).get(run_id)
+
+    def read_many(self, run_ids: Iterable[str], *, weights: bool = True) -> dict[str, RunRecord]:
+        """The records of these runs in the order given, as `read`; those that lack one are absent.
+
+        Each file is opened once: far faster than one by one.
+        """
+        ids = [_checked(run_id) for run_id in run_ids]
+        found = {
+            run_id: self._record(entry) for run_id, entry in self.archive.read(ids, weights=weights)
+        }
+        return {run_id: found[run_id] for run_id in ids if run_id in found}
 
     def read_plain(self, run_id: str) -> dict[str, Any] | None:
         """Settings and final numbers alone, without curves and weights (see RunRecord.to_plain)."""
-        home = self._home(run_id)
-        head = self.verified(home, lambda: read_head(home))
-        return head["record"] if head else None
+        return dict(self.plains([run_id])).get(run_id)
 
-    def checksums(self, run_id: str) -> dict[str, str]:
-        """File name -> sha256 as the record holds them, of dropped weights too; {} if absent."""
-        home = self._home(run_id)
-        head = self.verified(home, lambda: read_head(home))
-        return {name: entry["sha256"] for name, entry in head["files"].items()} if head else {}
+    def plains(self, run_ids: Iterable[str]) -> Iterator[tuple[str, dict[str, Any]]]:
+        """run_id, settings and final numbers of each of these runs, in no particular order."""
+        ids = [_checked(run_id) for run_id in run_ids]
+        for run_id, entry in self.archive.read(ids, curves=False, weights=False):
+            yield run_id, dict(entry.plain)
 
-    def intact(self, run_id: str) -> bool:
-        """Whether a record is there and every byte is as written; a damaged one is set aside."""
-        home = self._home(run_id)
-        return self.verified(home, lambda: read_files(home)) is not None
+    def curves(self, run_ids: Iterable[str]) -> Iterator[tuple[str, dict[str, Curve]]]:
+        """run_id and curves by metric of each of these runs, in no particular order."""
+        ids = [_checked(run_id) for run_id in run_ids]
+        for run_id, entry in self.archive.read(ids, weights=False):
+            yield run_id, entry.series
 
-    def path(self, run_id: str, name: str) -> Path:
-        """Where a file of a record stands: config.yaml, curves.parquet, weights.safetensors."""
-        return self._home(run_id) / name
+    def weights_sha256(self, run_id: str) -> str | None:
+        """Checksum of a run's weights (of record.weights_bytes), of dropped ones too."""
+        for _, entry in self.archive.read([_checked(run_id)], curves=False, weights=False):
+            return entry.weights_sum[1] if entry.weights_sum else None
+        return None
 
     def table(self, sweep_id: str | None = None) -> list[dict[str, Any]]:
         """One flat row a run, in the sweep's order: status, name, ids, verdict, settings, metrics.
@@ -129,33 +137,25 @@ class Ledger(Shelf):
         Failed runs have status FAILED, their settings and `error`; unfinished ones have no row.
         Without a sweep: every record. Reads no curves and no weights.
         """
-        if sweep_id is None:
-            sweep, ids = None, self.run_ids()
-        else:
-            sweep = self.read_sweep(sweep_id)
-            ids = list(sweep.run_ids)
+        sweep = None if sweep_id is None else self.read_sweep(sweep_id)
+        ids = self.run_ids() if sweep is None else list(sweep.run_ids)
+        found = {run_id: table_row(plain) for run_id, plain in self.plains(ids)}
         failed = self.failures(ids)
         rows = []
         for run_id in ids:
-            plain = self.read_plain(run_id)
-            head = {"status": "FINISHED", "name": sweep.names[run_id] if sweep else run_id}
-            if plain:
-                rows.append(head | table_row(plain))
+            name = sweep.names[run_id] if sweep else run_id
+            if run_id in found:
+                rows.append({"status": "FINISHED", "name": name} | found[run_id])
             elif sweep and run_id in failed:
-                plain = {"run_id": run_id, "config_id": None, "verdict": None, "summary": {}}
-                plain |= {"config": sweep.configs[run_id], "warnings": []}
+                plain: dict[str, Any] = {"config": sweep.configs[run_id], "run_id": run_id}
+                plain |= {"config_id": None, "verdict": None, "summary": {}, "warnings": []}
                 error = {"status": "FAILED", "error": failed[run_id]["message"]}
-                rows.append(head | table_row(plain) | error)
+                rows.append({"status": "FAILED", "name": name} | table_row(plain) | error)
         return rows
 
-    def drop_weights(self, run_id: str) -> None:
-        """Remove a record's weights and say so in it; their checksum stays for comparison."""
-        home = self._home(run_id)
-        head = self.verified(home, lambda: read_head(home))
-        if head and WEIGHTS in head["files"] and WEIGHTS not in head["dropped"]:
-            head["dropped"] = [*head["dropped"], WEIGHTS]
-            self.write_sealed(home / HEAD, head, "record of run")
-            (home / WEIGHTS).unlink(missing_ok=True)
+    def drop_weights(self, run_ids: Collection[str]) -> None:
+        """Remove the weights of these runs; their checksums stay for comparison."""
+        self.archive.strip({_checked(run_id) for run_id in run_ids})
 
     def keep_best_weights(self, sweep_id: str) -> int:
         """Drop the weights of a sweep's runs but the best one's and other sweeps'; how many.
@@ -163,10 +163,9 @@ class Ledger(Shelf):
         Where losses cannot be compared, the best one of each loss keeps its weights.
         """
         sweep, best = self.read_sweep(sweep_id), best_runs(self.table(sweep_id))
-        dropped = [run_id for run_id in self._own(sweep) if run_id not in best] if best else []
-        for run_id in dropped:
-            self.drop_weights(run_id)
-        return len(dropped)
+        others = set(self._own(sweep)).difference(best) if best else set()
+        self.drop_weights(others)
+        return len(others)
 
     # sweeps
 
@@ -214,51 +213,27 @@ class Ledger(Shelf):
         with contextlib.nullcontext() if dry_run else self.lock_sweep(sweep.sweep_id):
             mine = self._own(sweep)
             kept = tuple(sorted(set(sweep.run_ids).difference(mine)))
-            freed = sum(self._bytes(run_id) for run_id in mine)
+            freed = self.archive.size(mine)
             if not dry_run:
                 with clear_errors("remove the sweep", self.root):
-                    for run_id in mine:
-                        self._remove(run_id)
+                    self.archive.drop(set(mine))
+                    self.forget_unfinished(mine)
                     self.file("sweeps", sweep.sweep_id, ".json").unlink(missing_ok=True)
         return Removal(removed=mine, kept=kept, bytes=freed)
 
     # within
 
-    def _home(self, run_id: str) -> Path:
-        return self.file("records", run_id)
-
-    def _put(self, record: RunRecord, home: Path) -> None:
-        files = pack_record(record)
-        part = durable.temporary(durable.make_folder(self.scratch), "new", record.run_id)
+    def _record(self, entry: Entry) -> RunRecord:
         try:
-            part.mkdir()
-            for name, content in files.items():
-                durable.write_through(part / name, content)
-            durable.sync_folder(part)
-            durable.make_folder(home.parent)
-            self._swap(part, home)
-        except BaseException:
-            durable.discard(part)
-            raise
-        durable.sync_folder(home.parent)
-
-    def _swap(self, part: Path, home: Path) -> None:
-        """Rename `part` to `home`; what stands there is moved away first, and then removed."""
-        while True:
-            old = durable.temporary(self.scratch, "old", home.name)
-            with contextlib.suppress(FileNotFoundError):
-                home.rename(old)  # killed between the two: `clean` puts it back
-            try:
-                part.rename(home)
-            except OSError as error:
-                if error.errno in (errno.ENOTEMPTY, errno.EEXIST):
-                    durable.discard(old)  # another writer's whole record came in between
-                    continue
-                with contextlib.suppress(OSError):
-                    old.rename(home)
-                raise
-            durable.discard(old)
-            return
+            weights = {} if entry.weights is None else read_weights(entry.weights)
+            return RunRecord.from_plain(entry.plain, entry.series, weights)
+        except (ConfigError, KeyError, ValueError) as error:
+            version = entry.plain.get("provenance", {}).get("version", "unknown")
+            raise LedgerError(
+                f"run {entry.plain['run_id']} in {self.root} was written by harness {version} and "
+                f"this version does not understand it: {error}. Use that version, or train the run "
+                "again."
+            ) from error
 
     def _manifests(self) -> list[SweepManifest]:
         folder = self.root / "sweeps"
@@ -272,14 +247,9 @@ class Ledger(Shelf):
         shared = {run_id for other in others for run_id in other.run_ids}
         return tuple(run_id for run_id in sweep.run_ids if run_id not in shared)
 
-    def _bytes(self, run_id: str) -> int:
-        home = self._home(run_id)
-        return sum(p.stat().st_size for p in home.iterdir()) if home.is_dir() else 0
 
-    def _remove(self, run_id: str) -> None:
-        gone = durable.temporary(durable.make_folder(self.scratch), "gone", run_id)
-        with contextlib.suppress(FileNotFoundError):
-            self._home(run_id).rename(gone)
-        durable.discard(gone)
-        self.drop_checkpoint(run_id)
-        self.drop_failure(run_id)
+def _checked(run_id: str) -> str:
+    """The id; ConfigError for one that no run has, such as a path."""
+    if not NAME.fullmatch(run_id):
+        raise no_id(run_id)
+    return run_id

@@ -24,6 +24,7 @@ from harness.records.verdicts import VERDICTS
 if TYPE_CHECKING:
     import torch
 
+CURVES, WEIGHTS = "curves.parquet", "weights.safetensors"  # files of a run, wherever it is saved
 Curve = tuple[NDArray[np.int64], NDArray[np.float64]]
 
 

@@ -7,8 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness.config.run import run_config
-from harness.records.record import curves_parquet
-from harness.records.recordfiles import CURVES, WEIGHTS
+from harness.records.record import CURVES, WEIGHTS, curves_parquet
 from harness.records.saved import config_yaml, overrides_of, overrides_yaml
 from harness.tracking import portable, projection
 from harness.tracking.store import Store, owner

@@ -6,8 +6,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from harness.records.ranking import best_runs
-from harness.records.record import join_curves, table_row
-from harness.records.recordfiles import CURVES, WEIGHTS
+from harness.records.record import CURVES, WEIGHTS, join_curves, table_row
 from harness.records.saved import overrides_yaml
 from harness.tracking import portable, projection
 from harness.tracking.children import ChildWriter

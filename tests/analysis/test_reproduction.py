@@ -19,9 +19,10 @@ from harness.config.run import Data, Init, Loss, Model, Optim, RunConfig, Train
 from harness.engine.train import train
 from harness.errors import ConfigError
 from harness.records.ledger import Ledger
-from harness.records.recordfiles import pack_record
+from harness.records.record import curves_parquet
 from harness.records.saved import config_yaml, read_config
 from tests.support.driven import TINY, environment, harness
+from tests.support.old_records import write_old
 
 
 def tiny(**more):
@@ -214,12 +215,14 @@ def test_a_record_of_other_settings_is_refused(trained, monkeypatch):
 def test_a_saved_config_finds_its_numbers_in_the_ledger_or_beside_it(trained, tmp_path):
     ledger, records = trained
     record = records[2]
-    home = ledger.path(record.run_id, "config.yaml")
     elsewhere = Ledger(tmp_path / "none")
-    assert find_claim(str(home), ledger=elsewhere).summary == record.summary
-    assert find_claim(str(home.parent), ledger=elsewhere).run_id == record.run_id
-    for name in ("config.yaml", "curves.parquet"):  # as downloaded from MLflow
-        (tmp_path / name).write_bytes(pack_record(record)[name])
+    home = write_old(tmp_path / "old", record)  # the first version kept a config beside each record
+    assert find_claim(str(home / "config.yaml"), ledger=elsewhere).summary == record.summary
+    assert find_claim(str(home), ledger=elsewhere).run_id == record.run_id
+    # as downloaded from MLflow
+    (tmp_path / "config.yaml").write_text(config_yaml(record.config, record.provenance))
+    assert find_claim(str(tmp_path / "config.yaml"), ledger=ledger).summary == record.summary
+    (tmp_path / "curves.parquet").write_bytes(curves_parquet(record.series))
     claim = find_claim(str(tmp_path / "config.yaml"), ledger=elsewhere)
     assert claim.run_id == record.run_id and not claim.summary
     assert reproduce(claim).bitwise
@@ -295,7 +298,7 @@ def test_from_mlflow_alone_on_any_store(tmp_path):
         code, out, err = harness("reproduce", home.name, "--uri", uri, cwd=other)
         assert code == 0 and "4 curves" in out, (out, err)
         break
-    names = [p.name for p in (tmp_path / "away" / "records").iterdir()]
+    names = Ledger(tmp_path / "away").run_ids()
     code, out, _ = harness("reproduce", names[0], "--uri", uri, cwd=other)
     assert code == 0 and names[0] in out
     assert sorted(p.name for p in other.iterdir()) == ["err", "out"]

@@ -96,12 +96,17 @@ def test_a_saved_config_is_the_same_run(tmp_path):
     code, _, err = harness("train", *TINY, "init=lecture_kaiming", "optim=adam", cwd=tmp_path)
     assert code == 0, err
     (run_id,) = Ledger(tmp_path / "runs").run_ids()
-    saved = ["-cp", f"runs/records/{run_id}", "-cn", "config"]
+    code, config, err = harness("show", run_id[:6], "--config", cwd=tmp_path)
+    assert code == 0, err
+    (tmp_path / "config.yaml").write_text(config)
+    saved = ["-cp", ".", "-cn", "config"]
     code, out, err = harness("train", *saved, cwd=tmp_path)
     assert code == 0 and "finished already" in err and run_id in out
     code, out, err = harness("train", *saved, "--cfg", "job", cwd=tmp_path)
     assert code == 0 and "adam" in out
-    assert [p.name for p in tmp_path.iterdir()] == ["runs"]
+    assert {p.name for p in tmp_path.iterdir()} == {"runs", "config.yaml"}
+    code, out, err = harness("reproduce", "config.yaml", cwd=tmp_path)
+    assert code == 0 and run_id in out, err
 
 
 def test_mlflow_holds_every_child_under_its_parent(tmp_path):

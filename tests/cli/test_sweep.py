@@ -5,6 +5,7 @@ import os
 import signal
 import sys
 import types
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,6 +18,7 @@ from harness.config.run import run_config
 from harness.errors import ConfigError, DataError
 from harness.records.ledger import Ledger
 from harness.records.record import RunRecord
+from harness.records.saved import config_yaml
 
 
 class Event:
@@ -250,12 +252,14 @@ def test_a_failure_is_an_exit_code(stand):
 
 
 def test_a_saved_config_trains_again(stand, tmp_path, capsys):
-    """The config kept beside a run is the run: same id, from any folder, overrides laid over it."""
+    """A saved config is the run: same id, from any folder, overrides laid over it."""
     assert run(["train.steps=1", "loss=hinge", "reg=l2"], multirun=False) == 0
     (run_id,) = Ledger("runs").run_ids()
-    folder = f"runs/records/{run_id}"
+    folder = "saved"
+    Path(folder).mkdir()
+    Path(folder, "config.yaml").write_text(config_yaml(Ledger("runs").read(run_id).config))
     assert run(["-cp", folder, "-cn", "config"], multirun=False) == 0
     assert Ledger("runs").run_ids() == [run_id]
     assert run(["-cp", folder, "-cn", "config", "seed=5,6"], multirun=True) == 0
     assert len(Ledger("runs").run_ids()) == 3
-    assert {p.name for p in tmp_path.iterdir()} == {"runs"}  # nothing of Hydra's own
+    assert {p.name for p in tmp_path.iterdir()} == {"runs", "saved"}  # nothing of Hydra's own

@@ -2,6 +2,7 @@
 
 import pytest
 
+from harness.records.ledger import Ledger
 from tests.support.driven import (
     TINY,
     free_port,
@@ -27,12 +28,12 @@ def test_a_server_that_dies_in_the_midst_stops_no_run_and_sync_writes_the_rest(t
         "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
         "MLFLOW_HTTP_REQUEST_TIMEOUT": "2",
     }
-    records = tmp_path / "work/runs/records"
+    ledger = Ledger(tmp_path / "work/runs")
     with mlflow_server(tmp_path / "server", store, port) as (_, server):
         process = start(*GRID, cwd=tmp_path / "work", **surroundings)
-        wait_for(lambda: len(list(records.glob("*/record.json"))) >= 2, process)
+        wait_for(lambda: len(ledger.run_ids()) >= 2, process)
         kill_group(server)
-        assert len(list(records.iterdir())) < 24  # in the midst
+        assert len(ledger.run_ids()) < 24  # in the midst
         assert process.wait(120) == 0
     said = (tmp_path / "work/err").read_text()
     spoken = said + (tmp_path / "work/out").read_text()

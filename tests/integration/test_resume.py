@@ -17,7 +17,7 @@ import pytest
 
 from harness.cli import main as cli
 from harness.records.ledger import Ledger
-from harness.records.record import RunRecord
+from harness.records.record import RunRecord, weights_bytes
 from tests.support.driven import (
     TINY,
     harness,
@@ -46,8 +46,15 @@ def here(tmp_path, monkeypatch):
 
 
 def stamps():
-    """run_id -> when its record was written; one trained again has another."""
-    return {p.parent.name: p.stat().st_mtime_ns for p in Path("runs/records").glob("*/record.json")}
+    """run_id -> when it was trained."""
+    ledger = Ledger("runs")
+    return {run: plain["provenance"]["started"] for run, plain in ledger.plains(ledger.run_ids())}
+
+
+def with_weights():
+    """Runs whose weights are kept."""
+    ledger = Ledger("runs")
+    return {run for run, record in ledger.read_many(ledger.run_ids()).items() if record.weights}
 
 
 def test_a_longer_axis_trains_only_what_is_new(here, capsys):
@@ -96,11 +103,10 @@ def test_again_trains_once_more_and_replaces(here):
 
 def test_weights_of_the_best_alone(here):
     assert cli.run([*GRID, "seed=0,1", "tracking=off", "ledger.weights=best"]) == 0
-    kept = list(Path("runs/records").glob("*/weights.safetensors"))
     ledger = Ledger("runs")
     rows = ledger.table(ledger.read_sweep().sweep_id)
     best = min(rows, key=lambda row: row["nll/val"])["run_id"]
-    assert [path.parent.name for path in kept] == [best]
+    assert with_weights() == {best}
     other = next(row["run_id"] for row in rows if row["run_id"] != best)
     assert cli.run(["reproduce", other]) == 0  # compared by the checksum that stays
     before = stamps()
@@ -158,10 +164,6 @@ def test_a_dry_run_says_what_it_costs_and_writes_nothing(here, capsys):
 
 def test_only_the_best_weights_are_kept_where_that_is_asked(here, capsys):
     """Another sweep's runs keep theirs, though both sweeps made them."""
-
-    def kept():
-        return {p.parent.name for p in Path("runs/records").glob("*/weights.safetensors")}
-
     more = [*GRID, "tracking=off", "seed=0,1,2", "ledger.weights=best"]
     assert cli.run([*GRID, "tracking=off", "seed=0"]) == 0
     first = Ledger("runs").read_sweep()
@@ -171,7 +173,7 @@ def test_only_the_best_weights_are_kept_where_that_is_asked(here, capsys):
     assert cli.run(more) == 0
     rows = Ledger("runs").table(Ledger("runs").read_sweep().sweep_id)
     best = min(rows, key=lambda row: row["nll/val"])["run_id"]
-    assert len(rows) == 6 and kept() == {best, *first.run_ids}
+    assert len(rows) == 6 and with_weights() == {best, *first.run_ids}
 
     capsys.readouterr()
     assert cli.run(["list", first.sweep_id[:6], "--json"]) == 0
@@ -317,11 +319,11 @@ def test_a_damaged_record_is_named_and_trained_again(here, capsys):
     assert cli.run([*GRID, "seed=0,1", "tracking=off"]) == 0
     want, before = numbers("runs"), stamps()
     victim = sorted(want)[2]
-    path = Ledger("runs").path(victim, "weights.safetensors")
-    content = bytearray(path.read_bytes())
-    content[len(content) // 2] ^= 1
+    weights = weights_bytes(Ledger("runs").read(victim).weights)
+    (path,) = (p for p in Path("runs/records").iterdir() if weights in p.read_bytes())
+    content = path.read_bytes().replace(weights, weights[:-1] + bytes([weights[-1] ^ 1]))
     path.write_bytes(content)
-    with pytest.warns(UserWarning, match=f"{victim} is damaged: weights.safetensors"):
+    with pytest.warns(UserWarning, match=rf"is damaged: run {victim} \(weights: wrong checksum"):
         assert cli.run([*GRID, "seed=0,1", "tracking=off"]) == 0
     assert "3 of 4 runs are finished already" in capsys.readouterr().err
     assert numbers("runs") == want

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import os
-import random
 import subprocess
 import sys
-import warnings
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,13 +14,14 @@ import torch
 from harness.config.run import Loss, Reg, RunConfig
 from harness.errors import ConfigError
 from harness.records import durable
-from harness.records.durable import LedgerBusyError, LedgerError, LedgerWarning, seal, unseal
+from harness.records.bundle import Bundle
+from harness.records.durable import LedgerBusyError, LedgerError, LedgerWarning, digest
 from harness.records.ledger import Ledger
 from harness.records.manifests import SweepManifest, new_single, new_sweep, run_names
+from harness.records.record import weights_bytes
 from tests.support.driven import ROOT
-from tests.support.made import SHA, made_config, made_record, same_record
-
-FILES = ("record.json", "curves.parquet", "weights.safetensors")
+from tests.support.made import SHA, files, made_config, made_record, same_record, state
+from tests.support.old_records import write_old
 
 
 @pytest.fixture
@@ -33,15 +31,6 @@ def ledger(tmp_path):
 
 def sweep_of(*records, **more):
     return new_sweep({r.run_id: r.config for r in records}, **more)
-
-
-def state():
-    return {
-        "step": 120,
-        "tensors": {"w": torch.arange(6.0).reshape(2, 3).T, "n": torch.tensor(3)},
-        "series": {"nll/val": ([0, 10], [3.25, float("nan")]), "empty": ([], [])},
-        "meta": {"summary": {"a": 1e-300}, "diverged": None, "bad": float("inf")},
-    }
 
 
 # keeping
@@ -62,7 +51,7 @@ def test_opening_and_asking_writes_nothing(ledger):
     assert ledger.failures(["0" * 16]) == {}
     assert ledger.sweeps() == ledger.table() == ledger.run_ids() == []
     assert ledger.load_checkpoint("0" * 16) is None
-    ledger.drop_checkpoint("0" * 16)
+    ledger.forget_unfinished(["0" * 16])
     assert not ledger.root.exists()
 
 
@@ -100,118 +89,62 @@ def test_checkpoints_come_back_exactly(ledger):
     assert back["meta"] == want["meta"]
 
 
-def test_dropped_weights_are_said_and_their_checksum_stays(ledger):
+def test_runs_that_end_together_are_one_file(ledger):
+    records = [made_record(seed) for seed in range(5)]
+    ids = [record.run_id for record in records]
+    assert ledger.write_many(records) == set(ids)
+    assert len(files(ledger)) == 1
+    assert ledger.write_many([*records[3:], made_record(9)]) == {made_record(9).run_id}
+    assert len(files(ledger)) == 2
+    again = Ledger(ledger.root)
+    found = again.read_many([*reversed(ids), "0" * 16])
+    assert list(found) == ids[::-1]
+    assert all(same_record(found[r.run_id], r) for r in records)
+    assert dict(again.plains(ids)) == {r.run_id: r.to_plain() for r in records}
+    assert {run_id: sorted(series) for run_id, series in again.curves(ids)} == {
+        r.run_id: sorted(r.series) for r in records
+    }
+
+
+def test_replacing_some_runs_of_a_file_keeps_the_others(ledger):
+    records = [made_record(seed) for seed in range(4)]
+    ledger.write_many(records)
+    other = Ledger(ledger.root)  # of another process, which has looked already
+    assert len(other.run_ids()) == 4
+    newer = [dataclasses.replace(r, warnings=("another",)) for r in records[1:3]]
+    for _ in range(2):  # a newer one is replaced in its turn
+        assert ledger.write_many(newer, replace=True) == {r.run_id for r in newer}
+    want = [records[0], *newer, records[3]]
+    for one in (ledger, other, Ledger(ledger.root)):
+        found = one.read_many([r.run_id for r in want])
+        assert all(same_record(found[r.run_id], r) for r in want)
+    assert len(files(ledger)) == 2
+
+
+def test_dropped_weights_leave_their_checksum(ledger):
     records = [made_record(seed) for seed in range(3)]
-    for record in records:
-        ledger.write(record)
+    ledger.write_many(records)
     sweep = ledger.write_sweep(sweep_of(*records))
-    before = ledger.checksums(records[2].run_id)
+    before, size = ledger.weights_sha256(records[2].run_id), files(ledger)[0].stat().st_size
+    assert before == digest(weights_bytes(records[2].weights))
     assert ledger.keep_best_weights(sweep.sweep_id) == 2
+    (after,) = files(ledger)
+    assert after.stat().st_size < 0.4 * size  # two of three sets of weights are gone
     assert ledger.read(records[0].run_id).weights  # lowest nll/val: seed 0
     bare = ledger.read(records[2].run_id)
     assert not bare.weights
     assert bare.to_plain() == records[2].to_plain()
-    assert ledger.checksums(records[2].run_id) == before
-    assert ledger.intact(records[2].run_id)
+    assert ledger.weights_sha256(records[2].run_id) == before
+    assert len(ledger.finished([r.run_id for r in records], verify=True)) == 3
+    ledger.drop_weights([records[2].run_id])  # safe to repeat
+    assert files(ledger) == [after]
 
 
-# damage
-
-
-def damage(path: Path, how: str, rng: random.Random) -> None:
-    content = bytearray(path.read_bytes())
-    if how == "flip":
-        content[rng.randrange(len(content))] ^= 1 << rng.randrange(8)
-    elif how == "cut":
-        del content[rng.randrange(len(content)) :]
-    elif how == "append":
-        content += b"\0"
-    path.write_bytes(bytes(content))
-
-
-def silent_loads(ledger: Ledger, count: int) -> int:
-    """Mutate records and checkpoints `count` times; how many were handed out all the same."""
-    rng, record, silent = random.Random(7), made_record(1), 0
-    for i in range(count):
-        how = ("flip", "cut", "append")[i % 3]
-        if i % 4 == 3:
-            ledger.save_checkpoint(record.run_id, state())
-            damage(ledger.file("checkpoints", record.run_id, ".ckpt"), how, rng)
-            read, name = ledger.load_checkpoint, ".ckpt"
-        else:
-            ledger.write(record)
-            damage(ledger.path(record.run_id, FILES[i % 4]), how, rng)
-            read, name = ledger.read, FILES[i % 4]
-        with warnings.catch_warnings(record=True) as told:
-            warnings.simplefilter("always")
-            found = read(record.run_id)
-        named = (
-            len(told) == 1 and name in str(told[0].message) and "corrupt" in str(told[0].message)
-        )
-        silent += found is not None or not named
-    return silent
-
-
-def test_no_mutation_is_loaded_silently(ledger):
-    assert silent_loads(ledger, 48) == 0
-    assert len(list((ledger.root / "corrupt").iterdir())) == 48
-
-
-@pytest.mark.slow
-def test_no_mutation_of_a_thousand_is_loaded_silently(ledger):
-    assert silent_loads(ledger, 1000) == 0
-
-
-@pytest.mark.parametrize("name", FILES)
-def test_a_missing_file_is_damage(ledger, name):
+def test_weights_may_be_left_out_from_the_start(ledger):
     record = made_record(1)
-    ledger.write(record)
-    ledger.path(record.run_id, name).unlink()
-    assert ledger.has(record.run_id)
-    with pytest.warns(LedgerWarning, match=f"{name} is missing"):
-        assert ledger.finished([record.run_id], verify=True) == set()
-    assert not ledger.has(record.run_id)
-    assert ledger.write(record)
-    assert same_record(ledger.read(record.run_id), record)
-
-
-def test_a_damaged_record_is_replaced_by_the_next_write(ledger):
-    record = made_record(1)
-    ledger.write(record)
-    damage(ledger.path(record.run_id, "weights.safetensors"), "append", random.Random(0))
-    with pytest.warns(LedgerWarning, match="checksum does not match"):
-        assert ledger.write(record)
-    assert same_record(ledger.read(record.run_id), record)
-
-
-def test_a_record_under_another_runs_name_is_not_taken_for_it(ledger):
-    a, b = made_record(1), made_record(2)
-    ledger.write(a)
-    ledger.path(a.run_id, "").rename(ledger.file("records", b.run_id))
-    with pytest.warns(LedgerWarning, match=f"it holds run {a.run_id}"):
-        assert ledger.read(b.run_id) is None
-    ledger.save_checkpoint(a.run_id, state())
-    ledger.file("checkpoints", a.run_id, ".ckpt").rename(
-        ledger.file("checkpoints", b.run_id, ".ckpt")
-    )
-    with pytest.warns(LedgerWarning, match=f"it belongs to run {a.run_id}"):
-        assert ledger.load_checkpoint(b.run_id) is None
-
-
-def test_settings_of_another_version_are_named_not_set_aside(ledger):
-    record = made_record(1)
-    ledger.write(record)
-    path = ledger.path(record.run_id, "record.json")
-    head = unseal(path.read_bytes())
-    head.pop("sha256", None)
-    head["record"]["config"]["optim"]["learning_rate"] = 0.1
-    path.write_bytes(seal(head))
-    with pytest.raises(LedgerError, match=r"optim\.learning_rate"):
-        ledger.read(record.run_id)
-    assert ledger.has(record.run_id)
-    path.write_bytes(seal(head | {"format": 99}))
-    with pytest.raises(LedgerError, match="newer version"):
-        ledger.read(record.run_id)
+    ledger.write_many([record], weights=False)
+    assert not ledger.read(record.run_id).weights
+    assert ledger.weights_sha256(record.run_id) == digest(weights_bytes(record.weights))
 
 
 # faults
@@ -271,12 +204,21 @@ def test_an_id_that_is_a_path_is_refused(ledger, name):
 
 
 KILLED = """
-import os, sys
+import dataclasses, os, sys
 from pathlib import Path
 from tests.support.made import made_record
 from harness.records.ledger import Ledger
 
-root, how, record = Path(sys.argv[1]), sys.argv[2], made_record(1)
+root, how = Path(sys.argv[1]), sys.argv[2]
+records = [made_record(seed) for seed in range(3)]
+newer = dataclasses.replace(records[1], warnings=("newer",))
+one = {records[1].run_id}
+change = {
+    "new": lambda ledger: ledger.write_many(records),
+    "replace": lambda ledger: ledger.write(newer, replace=True),
+    "strip": lambda ledger: ledger.drop_weights(one),
+    "drop": lambda ledger: ledger.archive.drop(one),
+}[how]
 
 def counted(name, die_at):
     real = getattr(os, name)
@@ -292,14 +234,14 @@ at, status = 0, 9
 while status == 9:  # killed at the 1st, 2nd, ... call, until a writer comes through
     at += 1
     ledger = Ledger(root / str(at))
-    if how == "replace":
-        ledger.write(record)
+    if how != "new":
+        ledger.write_many(records)
     child = os.fork()
     if child == 0:
         calls = 0
-        for name in ("fsync", "mkdir", "rename", "unlink", "rmdir", "open"):
+        for name in ("fsync", "mkdir", "rename", "unlink", "rmdir", "open", "link"):
             counted(name, at)  # pathlib and shutil go through these
-        ledger.write(record, replace=how == "replace")
+        change(ledger)
         os._exit(0)
     status = os.waitpid(child, 0)[1]
 sys.exit(status)
@@ -307,33 +249,45 @@ sys.exit(status)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("how", ["new", "replace"])
-def test_killing_the_writer_at_any_step_leaves_a_whole_record_or_none(tmp_path, how):
-    record = made_record(1)
-    paths = str(ROOT)
+@pytest.mark.parametrize("how", ["new", "replace", "strip", "drop"])
+def test_killing_the_writer_at_any_step_leaves_whole_records(tmp_path, how):
+    """All of a file or none of it is new; a change to one run reaches it whole, and no other."""
+    records = [made_record(seed) for seed in range(3)]
+    ids = [record.run_id for record in records]
     command = [sys.executable, "-c", KILLED, str(tmp_path), how]
     done = subprocess.run(
-        command, env=os.environ | {"PYTHONPATH": paths}, capture_output=True, text=True
+        command, env=os.environ | {"PYTHONPATH": str(ROOT)}, capture_output=True, text=True
     )
     assert done.returncode == 0, done.stderr
     outcomes = set()
     for root in tmp_path.iterdir():
         ledger = Ledger(root)
         ledger.prepare()  # what the next start does
-        found = ledger.read(record.run_id)
-        outcomes.add(found is not None)
-        assert found is None or same_record(found, record)
-        assert found is not None or how == "new"  # a finished record is never lost
+        found = ledger.read_many(ids)
+        assert len(found) in ({0, 3} if how == "new" else {2, 3} if how == "drop" else {3})
+        for record in (records[0], records[2]):
+            assert how == "new" or same_record(found[record.run_id], record)
+        middle = found.get(ids[1])
+        outcomes.add((middle is not None, bool(middle and middle.weights),
+                      "newer" in getattr(middle, "warnings", ())))  # fmt: skip
         assert list(ledger.scratch.iterdir()) == []
-        ledger.write(record)
-        assert same_record(ledger.read(record.run_id), record)
-    assert len(list(tmp_path.iterdir())) > 10  # files, folders and renames: so many places to die
-    assert outcomes == ({True} if how == "replace" else {True, False})
+        assert len({run for name in files(ledger) for run in Bundle(name).runs}) == sum(
+            len(Bundle(name).runs) for name in files(ledger)
+        )  # no run is left in two files
+        ledger.write_many(records, replace=True)
+        assert all(
+            same_record(r, s) for r, s in zip(ledger.read_many(ids).values(), records, strict=True)
+        )
+    assert len(list(tmp_path.iterdir())) > 8  # files, folders and renames: so many places to die
+    before = (True, True, False)
+    after = {"new": before, "replace": (True, True, True), "strip": (True, False, False),
+             "drop": (False, False, False)}[how]  # fmt: skip
+    assert outcomes == {after, (False, False, False) if how == "new" else before}
 
 
 def test_leftovers_of_the_dead_go_and_those_of_the_living_stay(ledger):
     record = made_record(1)
-    ledger.write(record)
+    ledger.prepare()
     host = durable.temporary(ledger.scratch, "new", "x").name.split(".")[0]
     gone = subprocess.run([sys.executable, "-c", "import os; print(os.getpid())"],
                           capture_output=True, text=True, check=True).stdout.strip()  # fmt: skip
@@ -345,7 +299,7 @@ def test_leftovers_of_the_dead_go_and_those_of_the_living_stay(ledger):
     elsewhere = ledger.scratch / f"otherhost.{gone}.00000000.0.file.x"
     elsewhere.write_text("on another machine")
     swapped = ledger.scratch / f"{host}.{gone}.00000000.1.old.{record.run_id}"
-    ledger.path(record.run_id, "").rename(swapped)  # killed between the two renames of a swap
+    write_old(ledger.root, record).rename(swapped)  # killed between the two renames of a swap
     ledger.clean()
     assert sorted(ledger.scratch.iterdir()) == sorted([living, elsewhere])
     assert same_record(ledger.read(record.run_id), record)
@@ -404,7 +358,8 @@ def test_sweeps_are_listed_newest_first_even_if_the_clock_goes_back(ledger):
 
 def test_a_damaged_manifest_is_set_aside(ledger):
     sweep = ledger.write_sweep(sweep_of(made_record(1)))
-    damage(ledger.file("sweeps", sweep.sweep_id, ".json"), "flip", random.Random(3))
+    path = ledger.file("sweeps", sweep.sweep_id, ".json")
+    path.write_bytes(path.read_bytes().replace(b'"seed":1', b'"seed":3'))
     with pytest.warns(LedgerWarning, match=sweep.sweep_id):
         assert ledger.sweeps() == []
     assert ledger.write_sweep(sweep_of(made_record(1))).sweep_id == sweep.sweep_id

@@ -63,3 +63,18 @@ def same_record(a: RunRecord, b: RunRecord) -> bool:
         and sorted(a.weights) == sorted(b.weights)
         and all(torch.equal(a.weights[n], b.weights[n]) for n in a.weights)
     )
+
+
+def files(ledger):
+    """The ledger's files of records, in order of name."""
+    return sorted((ledger.root / "records").glob("*.runs"))
+
+
+def state():
+    """An unfinished run's state, with what is hard to keep exactly."""
+    return {
+        "step": 120,
+        "tensors": {"w": torch.arange(6.0).reshape(2, 3).T, "n": torch.tensor(3)},
+        "series": {"nll/val": ([0, 10], [3.25, float("nan")]), "empty": ([], [])},
+        "meta": {"summary": {"a": 1e-300}, "diverged": None, "bad": float("inf")},
+    }

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from harness.records.ledger import Ledger
 from tests.support.driven import TINY, free_port, harness, mlflow_server
 
 BINARIES = [Path(p).parent for p in (shutil.which("initdb"),) if p]
@@ -75,7 +76,7 @@ def test_a_sweep_through_the_server_and_from_it_back(server, tmp_path):
     code, _, err = harness(*GRID, cwd=tmp_path, MLFLOW_TRACKING_URI=server)
     assert code == 0 and "did not take" not in err, err
     assert not (tmp_path / "mlflow.db").exists()
-    run_id = min(p.name for p in (tmp_path / "runs/records").iterdir())
+    run_id = min(Ledger(tmp_path / "runs").run_ids())
     (tmp_path / "runs").rename(tmp_path / "away")
     env = {"MLFLOW_TRACKING_URI": server}
     code, out, err = harness("reproduce", run_id, "--json", cwd=tmp_path, **env)

@@ -1,0 +1,51 @@
+"""What many nested mappings have in common, kept once.
+
+`shared` finds it, `without` leaves what is a mapping's own, `merged` puts the two together again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+
+def shared(plains: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """The entries, at any depth, that all of these mappings have with the very same value."""
+    out: dict[str, Any] = {}
+    for key, value in plains[0].items():
+        if not all(key in plain for plain in plains):
+            continue
+        values = [plain[key] for plain in plains]
+        if all(isinstance(one, Mapping) for one in values):
+            out[key] = shared(values)
+        elif all(one is value or _same(one, value) for one in values):
+            out[key] = value
+    return out
+
+
+def _same(a: Any, b: Any) -> bool:
+    return bool(a == b) and repr(a) == repr(b)  # 1, 1.0 and True are equal, and so are 0.0 and -0.0
+
+
+def without(plain: Mapping[str, Any], base: Mapping[str, Any]) -> dict[str, Any]:
+    """What `merged` needs beside the base to give `plain` again."""
+    out: dict[str, Any] = {}
+    for key, value in plain.items():
+        if key not in base:
+            out[key] = value
+        elif isinstance(value, Mapping):
+            own = without(value, base[key])
+            if own:
+                out[key] = own
+    return out
+
+
+def merged(base: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
+    """The mapping that `without` was given, its keys in order of name."""
+    out: dict[str, Any] = {}
+    for key in sorted({*base, *own}):
+        if key in base and isinstance(base[key], Mapping):
+            out[key] = merged(base[key], own.get(key, {}))
+        else:
+            out[key] = own[key] if key in own else base[key]
+    return out
