@@ -25,7 +25,7 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -78,11 +78,11 @@ def main() -> None:
 class Keeper(Protocol):
     """What of a ledger a chunk needs; where there is none to be seen, ray_task.Sent."""
 
-    def intact(self, run_id: str) -> bool:
-        """Whether a run has a whole record."""
+    def finished(self, run_ids: Iterable[str], *, verify: bool = False) -> set[str]:
+        """Those of these runs that have a record, with `verify` a whole one."""
 
-    def write(self, record: RunRecord, *, replace: bool = False) -> bool:
-        """Keep a finished run."""
+    def write_many(self, records: Sequence[RunRecord], *, replace: bool = False) -> set[str]:
+        """Keep runs that ended together."""
 
     def load_checkpoint(self, run_id: str) -> dict[str, Any] | None:
         """The state of an unfinished run."""

@@ -116,9 +116,9 @@ class RayExecutor:
             self.hosts[stream] = said["node"]
             for text in self.nodes.remarks(said):
                 yield task, {"kind": "note", "message": text}
-        elif said["kind"] == "record":
-            record = ray_task.unpack(blobs[said["blob"]])
-            self.place.ledger.write(record, replace=self.place.replace)
+        elif said["kind"] == "records":
+            records = ray_task.unpack(blobs[said["blob"]])
+            self.place.ledger.write_many(records, replace=self.place.replace)
         else:
             if said["kind"] == "failed":
                 text = said.get("traceback", "")

@@ -134,13 +134,8 @@ class Sent:
     def __init__(self, emit: Callable[[Said], None]) -> None:
         self.emit = emit
 
-    def intact(self, run_id: str) -> bool:
-        """The driver hands out what has no record."""
-        del run_id
-        return False
-
     def finished(self, run_ids: Iterable[str], *, verify: bool = False) -> set[str]:
-        """None, as far as is known here."""
+        """None: the driver hands out what has no record."""
         del run_ids, verify
         return set()
 
@@ -152,38 +147,41 @@ class Sent:
         """None is kept."""
         del run_id, state
 
-    def write(self, record: RunRecord, *, replace: bool = False) -> bool:
-        """Send a finished record on its way."""
-        del replace
-        self.emit({"kind": "record", "run_ids": [record.run_id], "blob": pack(record)})
-        return True
-
-    def write_many(self, records: Sequence[RunRecord], *, replace: bool = False) -> None:
+    def write_many(self, records: Sequence[RunRecord], *, replace: bool = False) -> set[str]:
         """Send finished records on their way."""
-        for record in records:
-            self.write(record, replace=replace)
+        del replace
+        self.emit({"kind": "records", "blob": pack(records)})
+        return {record.run_id for record in records}
 
     def write_failure(self, run_id: str, message: str, traceback: str = "") -> None:
         """The event that follows says it all."""
         del run_id, message, traceback
 
 
-def pack(record: RunRecord) -> bytes:
-    """A record as bytes: a line of JSON with the lengths of what follows, curves, weights."""
-    from harness.records.record import curves_parquet, weights_bytes
+def pack(records: Sequence[RunRecord]) -> bytes:
+    """Records as bytes: a line of JSON with the lengths of what follows, curves, then weights."""
+    from harness.records.curves import pack_curves
+    from harness.records.record import weights_bytes
 
-    parts = [curves_parquet(record.series), weights_bytes(record.weights)]
-    head = {"record": record.to_plain(), "bytes": [len(part) for part in parts]}
-    return json.dumps(head).encode() + b"\n" + b"".join(parts)
+    heads, parts = [], []
+    for record in records:
+        own = [pack_curves(record.series), weights_bytes(record.weights)]
+        heads.append({"record": record.to_plain(), "bytes": [len(part) for part in own]})
+        parts += own
+    return json.dumps(heads).encode() + b"\n" + b"".join(parts)
 
 
-def unpack(content: bytes) -> RunRecord:
-    """The record of `pack`."""
-    from harness.records.record import RunRecord, read_curves, read_weights
+def unpack(content: bytes) -> list[RunRecord]:
+    """The records of `pack`."""
+    from harness.records.curves import unpack_curves
+    from harness.records.record import RunRecord, read_weights
 
     line, _, rest = content.partition(b"\n")
-    head = json.loads(line)
-    curves, weights = head["bytes"]
-    return RunRecord.from_plain(
-        head["record"], read_curves(rest[:curves]), read_weights(rest[curves : curves + weights])
-    )
+    records, at = [], 0
+    for head in json.loads(line):
+        curves, weights = head["bytes"]
+        middle, end = at + curves, at + curves + weights
+        series, tensors = unpack_curves(rest[at:middle]), read_weights(rest[middle:end])
+        records.append(RunRecord.from_plain(head["record"], series, tensors))
+        at = end
+    return records

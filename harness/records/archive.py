@@ -149,9 +149,9 @@ class Archive:
 
     def _put(self, entries: Sequence[Entry]) -> str:
         name, content = pack(entries)
-        path = self._places.folder / name
-        with clear_errors("write the records of runs to", path):
-            durable.replace_file(path, content, self.root / "tmp")
+        folder = self._places.folder
+        with clear_errors("write the records in", folder):
+            durable.replace_file(folder / name, content, self.root / "tmp")
         with self._guard:
             self._places.enter(name, {e.plain["run_id"]: e.generation for e in entries})
         return name

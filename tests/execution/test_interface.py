@@ -106,6 +106,8 @@ def test_every_run_is_trained_once_and_bitwise_as_in_this_process(at):
     assert numbers(at.ledger.root) == want
     assert at.ids("finished") == sorted(want)
     assert at.ids("evaluation") == sorted(want)
+    seen = [event for event in at.events if event.kind == "evaluation"]
+    assert all(len(event.values["nll/val"]) == len(event.run_ids) for event in seen)
     assert not list(at.ledger.root.glob("tmp/*")) and not list(at.ledger.root.glob("jobs/*"))
 
 
@@ -183,7 +185,7 @@ def test_a_stop_saves_and_the_same_runs_go_on(at, orders):
 
 def test_a_ledger_that_cannot_be_written_ends_everything(at):
     (at.ledger.root / "records").write_text("a file where the folder should be")
-    with pytest.raises(LedgerError, match="cannot write the record of run"):
+    with pytest.raises(LedgerError, match="cannot write the records in"):
         at.run(runs_of(50))
 
 
