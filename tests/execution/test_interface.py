@@ -124,19 +124,19 @@ def test_what_has_a_record_is_told_and_left_unless_it_is_to_be_replaced(at):
 
 
 def test_an_error_is_the_failure_of_its_run_alone_and_is_tried_once(at, orders):
-    orders.give("raise", seed=2, step=20)
+    orders.give("raise", seed=2, step=21)
     runs = runs_of(50)
     at.run(runs)
     (failed,) = at.ids("failed")
     assert len(at.ids("finished")) == 3
     (event,) = [event for event in at.events if event.kind == "failed"]
-    assert event.message == "RuntimeError: boom" and "train_step" in event.traceback
+    assert event.message == "RuntimeError: boom" and "boundary" in event.traceback
     assert at.ledger.failures([failed])[failed]["message"] == event.message
     assert [size for _, size in orders.tries] == [2, 1]  # with its neighbour, then alone
 
 
 def test_a_run_that_kills_its_process_is_the_only_one_to_fail(at, orders):
-    orders.give("die", seed=2, step=20)
+    orders.give("die", seed=2, step=21)
     at.run(runs_of(50))
     assert len(at.ids("finished")) == 3 and len(at.ids("failed")) == 1
     assert [size for _, size in orders.tries] == [2, 2, 1]
@@ -155,7 +155,7 @@ def test_a_killed_process_goes_on_from_its_checkpoints(at, orders):
     done.start()
     wait_for(lambda: orders.tries)
     (pid, _) = orders.tries[0]
-    orders.give("wait", seed=1, step=10)  # who begins anew would come by here, and wait for ever
+    orders.give("wait", seed=1, step=0)  # who begins anew would come by here, and wait for ever
     os.kill(pid, 9)
     done.join(120)
     assert not done.is_alive() and not orders.tries

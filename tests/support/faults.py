@@ -25,19 +25,19 @@ class Finder(importlib.abc.MetaPathFinder):
 sys.meta_path.insert(0, Finder())
 """
 
-# At a step of the run with a seed, as the file says at that moment: die, raise, or wait.
+# At an evaluation of the run with a seed, as the file says at that moment: die, raise, or wait.
 ON_ORDER = """
 import json, os, signal, time
 ORDER = FOLDER + "/order.json"
 def patch(engine):
-    real = engine.Chunk.train_step
-    def train_step(self, step):
+    real = engine.Chunk._boundary
+    def boundary(self):
         try:
             with open(ORDER) as file:
                 order = json.load(file)
         except FileNotFoundError:
             order = None
-        if order and step == order["step"] and any(r.seed == order["seed"] for r in self.runs):
+        if order and self.step == order["step"] and any(r.seed == order["seed"] for r in self.runs):
             with open(FOLDER + "/tries", "a") as file:
                 file.write(f"{os.getpid()} {len(self.runs)}\\n")
             if order["do"] == "die":
@@ -46,8 +46,8 @@ def patch(engine):
                 raise RuntimeError("boom")
             while order["do"] == "wait" and os.path.exists(ORDER) and not self.stopping():
                 time.sleep(0.02)
-        real(self, step)
-    engine.Chunk.train_step = train_step
+        real(self)
+    engine.Chunk._boundary = boundary
 """
 
 
