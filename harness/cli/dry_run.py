@@ -27,12 +27,13 @@ POINT_SECONDS = 0.0002  # to write one, in batches
 class Cost:
     """An estimate: seconds of wall time with `workers` processes, bytes on disk, MLflow points.
 
-    weights: the bytes among them that are the runs' weights, but for one run's.
+    weights: the bytes among them that are the runs' weights; best: those of one run.
     """
 
     seconds: float
     bytes: int
     weights: int
+    best: int
     points: int
 
 
@@ -56,9 +57,10 @@ def show(
     most = max(map(len, groups), default=0)
     cost = estimate(todo, data, groups, workers=workers, tracked=tracked)
     told = " and trained once more" if again and finished else ""
-    disk = f"about {cost.bytes / 1e6:.0f} MB"
-    if keep == "best" and cost.weights:
-        disk += f", {(cost.bytes - cost.weights) / 1e6:.0f} MB once only the best weights are kept"
+    disk = f"about {(cost.bytes - cost.weights * (keep == 'none')) / 1e6:.0f} MB"
+    if keep == "best" and cost.weights > cost.best:
+        left = cost.bytes - cost.weights + cost.best
+        disk += f", {left / 1e6:.0f} MB once only the best weights are kept"
     rows = [
         ("runs", f"{len(runs)}, of which {len(finished)} are finished{told}"),
         ("fused programs", f"{len(groups)}, up to {most} runs each; distinct shapes: {shapes}"),
@@ -97,8 +99,10 @@ def estimate(
     if tracked:
         seconds = max(seconds, points * POINT_SECONDS)  # written while training goes on
         size += points * POINT_BYTES
-    droppable = sum(weights) - max(weights, default=0)
-    return Cost(seconds=seconds, bytes=size, weights=droppable, points=points if tracked else 0)
+    return Cost(
+        seconds=seconds, bytes=size, weights=sum(weights), best=max(weights, default=0),
+        points=points if tracked else 0,
+    )  # fmt: skip
 
 
 def _trial(runs: Sequence[RunConfig], data: Dataset) -> tuple[float, float]:

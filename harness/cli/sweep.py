@@ -298,6 +298,7 @@ def _place(jobs: Jobs, options: Options, name: str, ledger: Ledger) -> Place:
     tracked = jobs.tracking.name != "off"
     return Place(
         ledger=ledger, name=name, replace=options.again, cluster=jobs.cluster,
+        weights=jobs.ledger.weights != "none",
         processes=1 if options.single else _workers(jobs),
         checkpoint_seconds=jobs.ledger.checkpoint_seconds, say=console.say,
         live=tuple({WATCHED, *STEP_SERIES} if tracked else {WATCHED}),

@@ -60,8 +60,8 @@ class Ledger:
         30.0, low=0.0, high=1e6, unit="seconds between checkpoints", numeric=False
     )
     weights: str = knob(
-        "all", one_of=("all", "best"), numeric=False,
-        help="whose weights stay on disk once a sweep is done",
+        "all", one_of=("all", "best", "none"), numeric=False,
+        help="whose weights stay on disk once a sweep is done; of the others, their checksums",
     )  # fmt: skip
 
     def __post_init__(self) -> None:

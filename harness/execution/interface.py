@@ -89,8 +89,8 @@ Word = tuple[Task, Mapping[str, Any] | Ended]  # an event's plain values (proces
 class Place:
     """What every executor is told. name: of the sweep; processes: of this machine, at most.
 
-    replace: train runs that have a record once more. live: metrics whose values are reported at
-    every evaluation. say: for notes that belong to no chunk.
+    replace: train runs that have a record once more. weights: keep them with the records. live:
+    metrics whose values are reported at every evaluation. say: for notes that belong to no chunk.
     """
 
     ledger: Ledger
@@ -98,6 +98,7 @@ class Place:
     processes: int
     checkpoint_seconds: float = 30.0
     replace: bool = False
+    weights: bool = True
     live: Sequence[str] = ()
     cluster: Cluster = field(default_factory=Cluster)
     say: Callable[[str], None] = lambda _: None

@@ -112,7 +112,8 @@ class _Process:
         self.task: Task | None = None
         self.open = True  # to more work
         hello = {"ledger": str(place.ledger.root), "checkpoint_seconds": place.checkpoint_seconds}
-        self.send(hello | {"replace": place.replace, "live": list(place.live)})
+        hello |= {"replace": place.replace, "weights": place.weights, "live": list(place.live)}
+        self.send(hello)
         self.listener = threading.Thread(target=self._listen, args=(inbox,), daemon=True)
         self.listener.start()
 

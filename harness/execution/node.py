@@ -24,7 +24,7 @@ def order(task: Task, place: Place) -> dict[str, Any]:
     return {
         "runs": {run_id: run.nested() for run_id, run in task.runs.items()},
         "device": device_of(next(iter(task.runs.values()))),
-        "ledger": str(place.ledger.root), "replace": place.replace,
+        "ledger": str(place.ledger.root), "replace": place.replace, "weights": place.weights,
         "checkpoint_seconds": place.checkpoint_seconds, "live": list(place.live),
         "version": __version__, "numerics": NUMERICS,
     }  # fmt: skip

@@ -1,8 +1,8 @@
 """One worker process: JSON lines in (chunks to train), JSON lines out (what happened).
 
-    in:   {"ledger": DIR, "checkpoint_seconds": 30, "replace": false, "live": [metric, ...]}, then
-          {"runs": [config, ...]} ..., then {"stop": true}; end of input means that the
-          parent is gone, and is taken as a stop
+    in:   {"ledger": DIR, "checkpoint_seconds": 30, "replace": false, "weights": true,
+           "live": [metric, ...]}, then {"runs": [config, ...]} ..., then {"stop": true}; end of
+          input means that the parent is gone, and is taken as a stop
     out:  {"kind": "progress", "run_ids": [...], "step": n}
           {"kind": "evaluation", "run_ids": [...], "step": n, "values": {metric: [value a run]}}
           {"kind": "finished", "run_ids": [...]}
@@ -64,7 +64,7 @@ def main() -> None:
     work = Work(
         ledger=Ledger(hello["ledger"]), emit=emit, stopping=stop.is_set,
         checkpoint_seconds=float(hello["checkpoint_seconds"]), replace=bool(hello["replace"]),
-        live=tuple(hello["live"]),
+        weights=bool(hello["weights"]), live=tuple(hello["live"]),
     )  # fmt: skip
     try:
         while not stop.is_set() and (task := inbox.get()) is not None:
@@ -81,7 +81,9 @@ class Keeper(Protocol):
     def finished(self, run_ids: Iterable[str], *, verify: bool = False) -> set[str]:
         """Those of these runs that have a record, with `verify` a whole one."""
 
-    def write_many(self, records: Sequence[RunRecord], *, replace: bool = False) -> set[str]:
+    def write_many(
+        self, records: Sequence[RunRecord], *, replace: bool = False, weights: bool = True
+    ) -> set[str]:
         """Keep runs that ended together."""
 
     def load_checkpoint(self, run_id: str) -> dict[str, Any] | None:
@@ -98,8 +100,8 @@ class Keeper(Protocol):
 class Work:
     """What holds for all chunks of a worker.
 
-    replace: train finished runs once more. live: the metrics whose values are reported while
-    training goes on.
+    replace: train finished runs once more. weights: keep them with the records. live: the metrics
+    whose values are reported while training goes on.
     """
 
     ledger: Keeper
@@ -107,6 +109,7 @@ class Work:
     stopping: Callable[[], bool] = lambda: False
     checkpoint_seconds: float = 30.0
     replace: bool = False
+    weights: bool = True
     live: Sequence[str] = ()
 
     def state(self, run_id: str, device: str) -> State | None:
@@ -229,7 +232,7 @@ def _train(group: Mapping[str, tuple[RunConfig, State | None]], work: Work) -> N
             wants_states=lambda: time.monotonic() - saved_at >= work.checkpoint_seconds,
         )  # fmt: skip
         records = chunk.run()
-    ledger.write_many(records, replace=work.replace)
+    ledger.write_many(records, replace=work.replace, weights=work.weights)
     work.emit({"kind": "finished", "run_ids": ids})
 
 

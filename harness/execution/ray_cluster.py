@@ -118,7 +118,8 @@ class RayExecutor:
                 yield task, {"kind": "note", "message": text}
         elif said["kind"] == "records":
             records = ray_task.unpack(blobs[said["blob"]])
-            self.place.ledger.write_many(records, replace=self.place.replace)
+            place = self.place
+            place.ledger.write_many(records, replace=place.replace, weights=place.weights)
         else:
             if said["kind"] == "failed":
                 text = said.get("traceback", "")

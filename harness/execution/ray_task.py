@@ -103,6 +103,7 @@ def _serve(order: Mapping[str, Any], emit: Callable[[Said], None], stop: threadi
         process.Work(
             ledger=Ledger(order["ledger"]) if shared else Sent(emit),
             emit=lambda said: emit(dict(said)), stopping=stop.is_set, replace=order["replace"],
+            weights=order["weights"],
             checkpoint_seconds=order["checkpoint_seconds"], live=order["live"],
         ),
     )  # fmt: skip
@@ -147,9 +148,11 @@ class Sent:
         """None is kept."""
         del run_id, state
 
-    def write_many(self, records: Sequence[RunRecord], *, replace: bool = False) -> set[str]:
-        """Send finished records on their way."""
-        del replace
+    def write_many(
+        self, records: Sequence[RunRecord], *, replace: bool = False, weights: bool = True
+    ) -> set[str]:
+        """Send finished records on their way; the driver knows what of them it keeps."""
+        del replace, weights
         self.emit({"kind": "records", "blob": pack(records)})
         return {record.run_id for record in records}
 

@@ -78,6 +78,7 @@ class Part:
         place = Place(
             ledger=Ledger(order["ledger"]), name="", processes=order["cores"],
             checkpoint_seconds=order["checkpoint_seconds"], replace=order["replace"],
+            weights=order["weights"],
             live=order["live"],
         )  # fmt: skip
         run_jobs(

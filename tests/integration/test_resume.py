@@ -162,6 +162,17 @@ def test_a_dry_run_says_what_it_costs_and_writes_nothing(here, capsys):
     assert re.search(r"fused programs +[12], up to", capsys.readouterr().out)
 
 
+def test_no_weights_are_kept_where_that_is_asked(here, capsys):
+    words = [*GRID, "tracking=off", "seed=0", "ledger.weights=none"]
+    assert cli.run(words) == 0
+    ledger = Ledger("runs")
+    assert len(ledger.run_ids()) == 2 and with_weights() == set()
+    for run_id in ledger.run_ids():  # their checksums are enough to compare with
+        assert cli.run(["reproduce", run_id]) == 0
+    assert cli.run(words) == 0
+    assert "2 of 2 runs are finished already" in capsys.readouterr().err
+
+
 def test_only_the_best_weights_are_kept_where_that_is_asked(here, capsys):
     """Another sweep's runs keep theirs, though both sweeps made them."""
     more = [*GRID, "tracking=off", "seed=0,1,2", "ledger.weights=best"]
