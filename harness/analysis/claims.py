@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness.analysis.lookup import MLFLOW_DIGITS, in_mlflow
+from harness.config.foreign import recall
 from harness.config.run import RunConfig, nest, run_config
 from harness.config.settings import own_settings
 from harness.errors import ConfigError, HarnessError, shown
@@ -124,6 +125,7 @@ def _of_mlflow(name: str, ledger: Ledger, uri: str | None) -> Claim:
     store, done = in_mlflow(name, ledger, uri)
     run, weights = done[0], [store.artifact(one, WEIGHTS) for one in done[:5]]
     tags, where = run.data.tags, f"run {run.info.run_id} of MLflow at {redacted(store.uri)}"
+    recall(json.loads(tags.get("harness.components", "{}")))
     content = store.artifact(run, "config.yaml")
     if content is not None:
         values = _yaml(content, f"config.yaml of {where}")

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from harness.config.foreign import recall
 from harness.config.run import run_config
 from harness.errors import ConfigError, shown
 from harness.records.ledger import Ledger
@@ -137,6 +139,7 @@ def _record_of(run: Any, content: bytes | None) -> RunRecord:
     tags = run.data.tags
     plain = note.get("config") or nest({k: setting(v) for k, v in run.data.params.items()})
     verdict = tags["harness.verdict"]
+    recall(json.loads(tags.get("harness.components", "{}")))
     told = ("version", "data_sha256", "numerics", "torch", "platform", "device")
     return RunRecord(
         config=run_config(plain),

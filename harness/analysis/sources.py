@@ -23,6 +23,7 @@ from harness.analysis.table import (
     read_curves_parquet,
     read_runs_parquet,
 )  # fmt: skip
+from harness.config.foreign import recall
 from harness.config.run import unnest
 from harness.errors import ConfigError, nearest, shown
 from harness.records.ledger import Ledger
@@ -170,6 +171,7 @@ def mlflow_table(store: MlflowReader, parent: Any) -> SweepTable:
     from harness.tracking.reader import child_row, setting
 
     tags = parent.data.tags
+    recall(json.loads(tags.get("harness.components", "{}")))
     content = None if parent.info.status == "RUNNING" else store.artifact(parent, "runs.parquet")
     meta: dict[str, Any] = {
         "sweep_id": tags["harness.sweep_id"], "name": parent.info.run_name,

@@ -19,6 +19,7 @@ from hydra._internal.core_plugins.file_config_source import FileConfigSource
 from hydra._internal.sources_registry import SourcesRegistry
 from hydra._internal.utils import _run_hydra, get_args_parser
 from hydra.core.config_loader import ConfigLoader
+from hydra.core.object_type import ObjectType
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override, ValueType
 from hydra.core.plugins import Plugins
@@ -31,6 +32,7 @@ from harness.cli import grid
 from harness.cli.gridsize import check_points, check_total, range_length
 from harness.cli.guard import check_yaml
 from harness.cli.hydra_messages import in_words
+from harness.config.foreign import choosing, chosen
 from harness.config.run import OF_COMPONENTS
 from harness.errors import ConfigError, HarnessError, shown
 from harness.paths import conf_dir
@@ -230,11 +232,40 @@ def _hydras(error: Exception) -> bool:
 
 
 class CheckedSource(FileConfigSource):
-    """Hydra's reader of YAML files, with a look at each file that is not the project's own."""
+    """Hydra's reader of YAML files, with a look at each file that is not the project's own.
+
+    Components of other packages are choices of their group, without a file.
+    """
+
+    def is_config(self, config_path: str) -> bool:
+        """Whether there is such a file, or such a component."""
+        return super().is_config(config_path) or self._component(config_path) is not None
+
+    def list(self, config_path: str, results_filter: ObjectType | None) -> list[str]:
+        """The names in a group: of files, and of components that have none."""
+        found = super().list(config_path, results_filter)
+        group = choosing(config_path) if self._own() else None
+        if group is not None and results_filter is not ObjectType.GROUP:
+            found += [name for name in group[1].others() if name not in found]
+        return sorted(found)
+
+    def _own(self) -> bool:
+        return Path(self.path).resolve() == conf_dir()
+
+    def _component(self, config_path: str) -> Plain | None:
+        group, _, name = config_path.removesuffix(".yaml").rpartition("/")
+        return chosen(group, name) if group and self._own() else None
 
     def load_config(self, config_path: str) -> ConfigResult:
         """Read one YAML file; ConfigError where it could run code."""
         path = Path(self.path, self._normalize_file_name(config_path)).resolve()
+        if not path.is_file() and (found := self._component(config_path)) is not None:
+            return ConfigResult(
+                config=OmegaConf.create(found),
+                path=f"{self.scheme()}://{self.path}",
+                provider=self.provider,
+                header={"package": None},
+            )
         if path.is_file() and not path.is_relative_to(conf_dir()):
             check_yaml(path)
         return super().load_config(config_path)

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from harness.config.foreign import choosing
 from harness.config.run import GROUPS, OF_COMPONENTS, field_rules
 from harness.config.settings import CLUSTERS, Ledger, Tracking
 from harness.errors import ConfigError, nearest, shown
@@ -71,8 +72,10 @@ def check_names(given: Sequence[tuple[str, Sequence[Any]]], *, foreign: bool) ->
         if key == "hydra" or key.startswith(("hydra.", "hydra/")) or "/" in key or "@" in key:
             continue
         if key in choices:
+            group = choosing(key)
+            options = (*choices[key], *(group[1].others() if group is not None else ()))
             for value in values:
-                _check_choice(key, value, choices[key], foreign=foreign)
+                _check_choice(key, value, options, foreign=foreign)
         elif key in (*GROUPS, "tracking", "ledger", *(f"engine.{name}" for name in CLUSTERS)):
             continue
         elif key.startswith(OF_COMPONENTS):

@@ -19,6 +19,7 @@ from harness.cli import outcome
 from harness.cli.grid import Drawn
 from harness.cli.progress import WATCHED, progress
 from harness.cli.stopping import Stop, StoppedError, stop_signals
+from harness.config.foreign import check_trainable
 from harness.config.run import Data, RunConfig, build, sweep_id
 from harness.config.settings import Cluster, Tracking, read_cluster
 from harness.config.settings import Ledger as LedgerSettings
@@ -142,6 +143,7 @@ def check_jobs(configs: Sequence[Mapping[str, Any]]) -> Jobs:
             "tracking.*, ledger.*, engine.executor, engine.ray.* or engine.slurm.* differ between "
             "the runs of one sweep; allowed: one value each. Start a sweep for each."
         )
+    check_trainable(runs, elsewhere=True)
     sources = dict.fromkeys(run.data for run in runs)
     sets = {data: load_data(data) for data in sources}
     checksums = {data: found.sha256 for data, found in sets.items()}

@@ -68,9 +68,7 @@ class Registry(Collection[str], Generic[S]):
 
     def names(self) -> tuple[str, ...]:
         """Every name that a new config may use."""
-        own = self.built_in()
-        others = sorted({*self._registered, *plugins(self.group)}.difference(own))
-        return (*own, *others)
+        return (*self.built_in(), *self.others())
 
     def built_in(self) -> dict[str, S | None]:
         """The built-in components by name; None for one that has not been loaded."""
@@ -117,6 +115,10 @@ class Registry(Collection[str], Generic[S]):
             f"{key or self.kind} is {shown(name)}; allowed: one of {', '.join(names)}."
             f"{nearest(str(name), names)}{off}"
         )
+
+    def others(self) -> tuple[str, ...]:
+        """The names that are not built in."""
+        return tuple(sorted({*self._registered, *plugins(self.group)}.difference(self.built_in())))
 
     def plugin(self, name: str) -> Plugin | None:
         """The plug-in that has this name; PluginError where another component has it as well."""

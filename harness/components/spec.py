@@ -28,6 +28,10 @@ class Spec:
     params: Mapping[str, Param] = field(default_factory=dict)
     missing: str = ""
 
+    def chosen(self) -> dict[str, Any]:
+        """Settings beside its name that choosing it as a group gives, where it has no YAML."""
+        return {}
+
 
 def functions_of(spec: Spec) -> dict[str, Callable[..., Any]]:
     """The functions that a component's author put into its spec, by the names of their fields."""

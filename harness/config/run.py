@@ -22,6 +22,7 @@ from harness.components.losses import LOSSES, LossSpec
 from harness.components.names import BINARY_SOURCES, SOURCES
 from harness.components.optimizers import OPTIMIZERS, OptimizerSpec
 from harness.components.penalties import PENALTIES, PenaltySpec
+from harness.components.registry import Registry
 from harness.components.schedules import SCHEDULES
 from harness.config.fields import check, knob, settings_of_its_own
 from harness.errors import ConfigError, nearest, shown
@@ -334,6 +335,21 @@ class RunConfig:
             engine=dataclasses.replace(e, device=device if e.device == "auto" else e.device),
         )
 
+    def foreign(self) -> dict[str, dict[str, str]]:
+        """{"group.key": name and identity} of every component that is not built in.
+
+        The identity is that of its package: distribution, version, hash of its source. It is part
+        of the run's ids.
+        """
+        out = {}
+        for key, registry in component_keys().items():
+            group, _, field = key.partition(".")
+            name = getattr(getattr(self, group), field)
+            identity = None if name is None else registry.identity(name)
+            if identity is not None:
+                out[key] = {"name": name, **identity}
+        return out
+
     def run_id(self, data_sha256: str, device: str = "cpu") -> str:
         """16 hex digits over every field that can change a number, and the data's checksum."""
         return self._digest(data_sha256, device, seeds=True)
@@ -357,6 +373,8 @@ class RunConfig:
             kept.pop("seed")
         kept["data.sha256"] = data_sha256
         kept["numerics"] = NUMERICS
+        if foreign := run.foreign():
+            kept["components"] = foreign
         text = json.dumps(kept, sort_keys=True, separators=(",", ":"), allow_nan=False)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
@@ -365,6 +383,13 @@ GROUPS: dict[str, type] = {
     "data": Data, "model": Model, "init": Init, "loss": Loss, "reg": Reg, "optim": Optim,
     "train": Train, "engine": Engine,
 }  # fmt: skip
+
+
+@functools.cache
+def component_keys() -> dict[str, Registry[Any]]:
+    """{"group.key": registry} of the settings that name a component."""
+    found = {key: rule.get("component") for key, rule in field_rules().items()}
+    return {key: registry for key, registry in found.items() if registry is not None}
 
 
 OF_COMPONENTS = tuple(
@@ -404,9 +429,10 @@ def component_defaults(flat: Mapping[str, Any]) -> dict[str, Any]:
         for entry in dataclasses.fields(group):
             key = f"{name}.{entry.metadata.get('settings_of')}"
             if key in flat:
-                registry = field_rules()[key]["component"]
-                params = registry.get(flat[key], key).params
-                out |= {f"{name}.{entry.name}.{own}": p.default for own, p in params.items()}
+                spec, prefix = component_keys()[key].get(flat[key], key), f"{name}.{entry.name}."
+                if spec.missing:  # what it declared is not known here
+                    out |= {own: v for own, v in flat.items() if own.startswith(prefix)}
+                out |= {f"{prefix}{own}": param.default for own, param in spec.params.items()}
     return out
 
 

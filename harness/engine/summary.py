@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from harness.config.foreign import stored_components
 from harness.config.run import NUMERICS, RunConfig
 from harness.data.baselines import floors
 from harness.data.dataset import Dataset
@@ -159,5 +160,6 @@ def finish(
             "started": started,
             "seconds": seconds,
             **({"calibration": told(fair)} if fair else {}),
+            **({"components": foreign} if (foreign := stored_components([run])) else {}),
         },
     )

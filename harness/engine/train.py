@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Protocol
 
+from harness.config.foreign import check_trainable
 from harness.config.run import RunConfig
 from harness.data.dataset import Dataset, load_data
 from harness.engine.chunk import Chunk
@@ -40,6 +41,7 @@ def train(
     if isinstance(runs, RunConfig):
         raise ConfigError("runs is one RunConfig; allowed: a list of them, as in train([run]).")
     runs = list(runs)
+    check_trainable(runs)
     sets = [data if data is not None else load_data(run.data) for run in runs]
     ids = [run.run_id(d.sha256, device_of(run)) for run, d in zip(runs, sets, strict=True)]
     records: dict[str, RunRecord] = {}

@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from harness.config.foreign import recall, stored_components
 from harness.config.labels import short_names, text
 from harness.config.run import RunConfig, nest, run_config, sweep_id, unnest, varying
 
@@ -34,6 +35,7 @@ class SweepManifest:
     varying: tuple[str, ...] = ()
     overrides: tuple[str, ...] = ()
     tracking: Mapping[str, Any] = field(default_factory=dict)
+    components: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     def to_plain(self) -> dict[str, Any]:
         """JSON values; settings that all runs share are held once."""
@@ -54,6 +56,7 @@ class SweepManifest:
         """The manifest of `to_plain`."""
         ids = tuple(plain["run_ids"])
         own = zip(ids, plain["configs"], strict=True)
+        recall(plain.get("components"))
         return cls(
             sweep_id=plain["sweep_id"],
             created_ms=plain["created_ms"],
@@ -64,6 +67,7 @@ class SweepManifest:
             varying=tuple(plain["varying"]),
             overrides=tuple(plain["overrides"]),
             tracking=plain["tracking"],
+            components=plain.get("components", {}),
         )
 
     def joined(self, other: SweepManifest) -> SweepManifest:
@@ -83,6 +87,7 @@ class SweepManifest:
             names=run_names({run_id: run_config(configs[run_id]) for run_id in ids}),
             varying=keys,
             overrides=(*self.overrides, *(o for o in other.overrides if o not in self.overrides)),
+            components={**other.components, **self.components},
         )
 
 
@@ -104,6 +109,7 @@ def new_sweep(
         varying=keys,
         overrides=tuple(overrides),
         tracking=tracking or {},
+        components=stored_components(runs.values()),
     )
 
 

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from harness.config.foreign import recall
 from harness.config.run import RunConfig, run_config, unnest
 from harness.records.verdicts import VERDICTS
 
@@ -95,6 +96,7 @@ class RunRecord:
         weights: Mapping[str, torch.Tensor] | None = None,
     ) -> RunRecord:
         """The record of `to_plain`, with its curves and weights; ConfigError on a bad config."""
+        recall(plain["provenance"].get("components"))
         return cls(
             config=run_config(plain["config"]),
             run_id=plain["run_id"],

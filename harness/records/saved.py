@@ -7,12 +7,22 @@ from collections.abc import Mapping
 from typing import Any
 
 from harness import __version__
+from harness.config.foreign import recall
 from harness.config.run import RunConfig, component_defaults, run_config, unnest
 from harness.config.settings import own_settings
 from harness.errors import ConfigError, nearest
 from harness.system import KEYS
 
-STAMP = ("version", "numerics", "git_commit", "git_dirty", "data_sha256", "platform", *KEYS)
+STAMP = (
+    "version",
+    "components",
+    "numerics",
+    "git_commit",
+    "git_dirty",
+    "data_sha256",
+    "platform",
+    *KEYS,
+)
 
 
 def config_yaml(config: RunConfig, provenance: Mapping[str, Any] | None = None) -> str:
@@ -51,6 +61,7 @@ def read_config(values: Mapping[str, Any], where: str = "this config") -> RunCon
 
 def check_whole(values: Mapping[str, Any], where: str, stamp: Mapping[str, Any]) -> None:
     """ConfigError unless nested settings have exactly the keys of this version."""
+    recall(stamp.get("components"))
     given, known = unnest(values), RunConfig().flat()
     known |= component_defaults(given)
     lacking = [key for key in known if key not in given]

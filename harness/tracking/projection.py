@@ -125,6 +125,8 @@ def run_tags(record: RunRecord) -> dict[str, str]:
     if "git_commit" in known:
         tags["mlflow.source.git.commit"] = str(known["git_commit"])
         tags["harness.git_dirty"] = str(known.get("git_dirty", False)).lower()
+    if "components" in known:
+        tags["harness.components"] = json.dumps(known["components"])
     if record.weights:
         tags["harness.weights_sha256"] = digest(weights_bytes(record.weights))
     start = record.provenance.get("start")

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import time
 from typing import TYPE_CHECKING, Any
 
+from harness.config.run import unnest
 from harness.records.ranking import best_runs
 from harness.records.record import CURVES, WEIGHTS, join_curves, table_row
 from harness.records.saved import overrides_yaml
@@ -70,6 +72,8 @@ class SweepWriter(ChildWriter):
             "harness.failed": str(sum(row["status"] == "FAILED" for row in rows)),
             "mlflow.note.content": projection.description(self.sweep, rows),
         }
+        if self.sweep.components:
+            tags["harness.components"] = json.dumps(self.sweep.components)
         if best:  # several where losses cannot be compared: the best of each
             tags["harness.best_run"] = ", ".join(str(self.children[r].run_id) for r in best)
             models = [self._keep_best(run_id, servable=status != "KILLED") for run_id in best]
@@ -78,7 +82,9 @@ class SweepWriter(ChildWriter):
         store.log(self.parent.run_id, points=self._parent_points(done), tags=tags)
         ids = {run_id: str(info.run_id) for run_id, info in self.children.items()}
         table = [row | {"mlflow_run_id": ids.get(row["run_id"])} for row in rows]
-        settings = projection.param_values(next(iter(self.sweep.configs.values()), {}))
+        settings = dict.fromkeys(
+            k for config in self.sweep.configs.values() for k in unnest(config)
+        )
         files = {
             "overrides.yaml": overrides_yaml(self.sweep.overrides).encode(),
             "runs.parquet": projection.runs_parquet(table, settings),

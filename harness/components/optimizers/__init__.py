@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from harness.components.registry import Registry
 from harness.components.spec import Spec
@@ -35,6 +36,10 @@ class OptimizerSpec(Spec):
     in_place: bool = False
     lr: float = 0.1
     kernel: int | None = None
+
+    def chosen(self) -> dict[str, Any]:
+        """The learning rate."""
+        return {"lr": self.lr}
 
 
 OPTIMIZERS: Registry[OptimizerSpec] = Registry("optimizer", OptimizerSpec, __name__)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from harness.components.lazy import lazy
 from harness.components.params import Param
@@ -60,6 +60,10 @@ class PenaltySpec(Spec):
     linear_only: bool = False
     keeps_zeros: bool = False
     kernel: int | None = None
+
+    def chosen(self) -> dict[str, Any]:
+        """The strength."""
+        return {"strength": self.strength.default}
 
     @property
     def sloped(self) -> bool:

@@ -273,9 +273,13 @@ def _alike(swept: Swept, run: RunConfig) -> Any:
 
 
 def _draw_one(axes: Axes, xs: Any, ys: Any, uniform: float, name: str, dots: Any) -> None:
-    axes.plot(xs, ys, color=style.OKABE_ITO[0], label="expected")
-    axes.axhline(uniform, color=style.FAINT, linewidth=1, linestyle=DASHES, label="equal logits")
-    seen = [*ys[np.isfinite(ys)], uniform]
+    seen = [float(y) for y in (*ys, uniform) if math.isfinite(y)]
+    if np.isfinite(ys).any():
+        axes.plot(xs, ys, color=style.OKABE_ITO[0], label="expected")
+    if math.isfinite(uniform):
+        axes.axhline(
+            uniform, color=style.FAINT, linewidth=1, linestyle=DASHES, label="equal logits"
+        )
     if dots is not None and "init/loss_measured" in dots:
         mine = dots[(dots["loss.name"] == name) & (dots["init/loss_measured"] > 0)]
         x, y = mine[SCALE].astype(float), mine["init/loss_measured"].astype(float)
@@ -284,8 +288,13 @@ def _draw_one(axes: Axes, xs: Any, ys: Any, uniform: float, name: str, dots: Any
             axes.plot(x, y, "o", color=tone, markersize=4, alpha=0.7, label="measured")
             seen += y.tolist()
     style.log_axis(axes, "x", float(xs.min()) / 1.1, float(xs.max()) * 1.1)
-    style.log_axis(axes, "y", min(seen) / 1.15, max(seen) * 1.15)
+    if seen:
+        style.log_axis(axes, "y", min(seen) / 1.15, max(seen) * 1.15)
+    if not np.isfinite(ys).any():
+        words = "no expected loss: these components state none"
+        axes.text(0.5, 0.5, words, transform=axes.transAxes, ha="center", fontsize=8)
     axes.set_title(name, loc="left", fontsize=9, fontweight="bold")
     axes.set_xlabel(f"{SCALE} (multiple of the scheme's std)")
     axes.set_ylabel(f"initial loss ({unit_of(name)})")
-    axes.legend(frameon=False, fontsize=8)
+    if axes.get_legend_handles_labels()[0]:
+        axes.legend(frameon=False, fontsize=8)

@@ -1,0 +1,141 @@
+"""A user's own package: its loss and its init in a sweep, and its runs read where it is missing."""
+
+import json
+
+import pytest
+
+from harness.records.ledger import Ledger
+from tests.support.driven import harness
+from tests.support.packages import make_package
+from tests.support.strange import FOCAL, LOPSIDED
+
+pytestmark = pytest.mark.slow
+MODULES = {
+    "my_components/__init__.py": "", "my_components/focal.py": FOCAL,
+    "my_components/lopsided.py": LOPSIDED, "my_components/broken.py": "raise RuntimeError(1)",
+}  # fmt: skip
+ENTRIES = {
+    "harness.losses:focal": "my_components.focal:SPEC",
+    "harness.losses:broken": "my_components.broken:SPEC",
+    "harness.losses:hinge": "my_components.focal:SPEC",
+    "harness.inits:lopsided": "my_components.lopsided:SPEC",
+}
+
+GRID = (
+    "loss=focal", "loss.params.gamma=1,3", "init=kaiming,lopsided", "data.fraction=.02",
+    "train.steps=20", "model.hidden=[6]",
+)  # fmt: skip
+
+
+def call(folder, *words, package=None, **env):
+    """(exit code, stdout, stderr) of a command, with or without the package on the path."""
+    return harness(*words, cwd=folder, **({"before": str(package)} if package else {}), **env)
+
+
+def first_run(folder):
+    return min(Ledger(folder / "runs").run_ids())
+
+
+@pytest.fixture(scope="module")
+def package(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("site")
+    return make_package(folder, "my-components", modules=MODULES, entries=ENTRIES)
+
+
+@pytest.fixture(scope="module")
+def swept(tmp_path_factory, package):
+    """A folder with a sweep over both, trained in worker processes."""
+    folder = tmp_path_factory.mktemp("swept")
+    code, _, err = call(folder, "sweep", *GRID, "engine.workers=2", "--quiet", package=package)
+    assert code == 0, err
+    return folder
+
+
+def rows(folder, *words, **options):
+    code, out, err = call(folder, "compare", "--json", *words, **options)
+    assert code == 0, err
+    return json.loads(out)
+
+
+def test_a_sweep_over_settings_of_a_plugin(swept, package):
+    found = rows(swept, package=package)
+    assert {(r["config"]["loss.params.gamma"], r["config"]["init.scheme"]) for r in found} == {
+        (gamma, scheme) for gamma in (1.0, 3.0) for scheme in ("kaiming", "lopsided")
+    }
+
+
+def test_the_package_is_part_of_a_runs_identity(swept, tmp_path_factory, package):
+    """The same sweep asks for the same runs; a newer version of the package for others."""
+    newer = tmp_path_factory.mktemp("newer")
+    make_package(newer, "my-components", version="1.1", modules=MODULES, entries=ENTRIES)
+    asked = []
+    for one in (package, newer):
+        code, out, err = call(swept, "sweep", *GRID, "--dry-run", package=one)
+        assert code == 0, err
+        asked.append({line.split()[0] for line in out.splitlines()[:4]})
+    assert asked[0] == set(Ledger(swept / "runs").run_ids())
+    assert not asked[0] & asked[1] and len(asked[1]) == 4
+
+
+def test_reproduced_to_the_last_bit(swept, package):
+    run_id = first_run(swept)
+    code, out, _ = call(swept, "reproduce", run_id, package=package)
+    assert code == 0 and "bitwise equal" in out
+
+
+def test_estimate_draws_what_is_known(swept, package):
+    code, _, _ = call(swept, "estimate", "loss=focal", "--plot", "start.svg", package=package)
+    assert code == 0 and "state none" in (swept / "start.svg").read_text()
+
+
+@pytest.mark.parametrize("package_too", [True, False])
+def test_stored_runs_are_read_with_and_without_the_package(swept, package, package_too):
+    package = package if package_too else None
+    run_id = first_run(swept)
+    assert len(rows(swept, package=package)) == 4
+    for words in (["list"], ["show", run_id], ["diff", run_id, run_id], ["sync"]):
+        code, _, err = call(swept, *words, package=package)
+        assert code == 0, err
+    code, _, err = call(swept, "report", "-o", "page.html", package=package)
+    assert code == 0, err
+    assert "nats/char" in (swept / "page.html").read_text()
+
+
+def test_from_mlflow_alone_without_the_package(swept):
+    store = f"sqlite:///{swept / 'mlflow.db'}"
+    assert len(rows(swept, "--uri", store)) == 4
+
+
+def test_training_without_the_package_names_it(swept):
+    run_id = first_run(swept)
+    code, _, err = call(swept, "reproduce", run_id)
+    assert code == 2 and "my-components 1.0; install that" in err
+    code, _, err = call(swept, "train", "loss=focal")
+    assert code == 2 and "loss is 'focal'; known" in err
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["loss=broken"], "entry point harness.losses: broken = my_components.broken:SPEC"),
+        (["loss=hinge"], "comes from harness itself and from my-components 1.0"),
+        (["loss=focal", "loss.params.gama=1"], "Did you mean 'gamma'"),
+        (["loss=mse", "loss.params.gamma=1"], "loss mse has none"),
+    ],
+)
+def test_what_cannot_be_trained_is_said_before_anything_is_made(tmp_path, package, words, message):
+    code, _, err = call(tmp_path, "train", *words, package=package)
+    assert code == 2 and message in err
+    assert {path.name for path in tmp_path.iterdir()} == {"out", "err"}  # of this test itself
+
+
+def test_a_broken_plugin_is_in_nobodys_way_and_all_can_be_switched_off(tmp_path, package):
+    words = ["estimate", "loss=mse", "data.fraction=.02"]
+    assert call(tmp_path, *words, package=package)[0] == 0
+    words = ["estimate", "loss=hinge", "data.fraction=.02"]
+    code, _, err = call(tmp_path, *words, package=package, HARNESS_DISABLE_PLUGINS="1")
+    assert code == 0, err
+    code, _, err = call(
+        tmp_path, "estimate", "loss=focal", package=package, HARNESS_DISABLE_PLUGINS="1"
+    )
+    assert code == 2 and "loss is 'focal'" in err
