@@ -20,7 +20,7 @@ from harness.errors import ConfigError, HarnessError, shown
 from harness.records.ledger import Ledger
 from harness.records.record import CURVES, WEIGHTS, Curve, read_curves
 from harness.records.saved import check_whole, read_config
-from harness.tracking.store import redacted
+from harness.tracking.addresses import redacted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -73,7 +73,7 @@ def of_ledger(ledger: Ledger, run_id: str) -> Claim:
     return Claim(
         run_id=run_id, source=f"the ledger {ledger.root}", config=record.config,
         series=record.series, summary=record.summary, verdict=record.verdict,
-        weights=record.weights, weights_sha256=ledger.weights_sha256(run_id),
+        weights=record.weights, weights_sha256=ledger.weights_sha256([run_id]).get(run_id),
         provenance=record.provenance,
     )  # fmt: skip
 
@@ -136,12 +136,11 @@ def _of_mlflow(name: str, ledger: Ledger, uri: str | None) -> Claim:
         config = run_config(values)
     known = {k.removeprefix("harness."): setting(v) for k, v in tags.items()} | dict(stamp)
     known["data_sha256"] = stamp.get("data_sha256") or tags.get("harness.data_sha256")
-    curves = store.artifact(run, CURVES)
-    series = read_curves(curves) if curves is not None else store.histories(run)
+    series, whole = store.curves(run)
     kept = next((portable.unpack(one)[0] for one in weights if one is not None), {})
     return Claim(
         run_id=tags["harness.run_id"], source=where, config=config, series=series,
-        whole=curves is not None, verdict=tags["harness.verdict"], weights=kept,
+        whole=whole, verdict=tags["harness.verdict"], weights=kept,
         summary={k: v for k, v in run.data.metrics.items() if k not in series},
         weights_sha256=tags.get("harness.weights_sha256"), provenance=known,
     )  # fmt: skip

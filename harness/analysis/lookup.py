@@ -96,8 +96,8 @@ def in_mlflow(name: str, home: Ledger, uri: str | None) -> tuple[MlflowReader, l
     name: the start of a run_id, or an MLflow run id; home: the ledger that lacks it. ConfigError
     where no run answers to the name, several do, or none of its entries is finished.
     """
+    from harness.tracking.addresses import redacted
     from harness.tracking.reader import MlflowReader
-    from harness.tracking.store import redacted
 
     try:
         reader = MlflowReader(uri)

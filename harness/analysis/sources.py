@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -27,8 +28,8 @@ from harness.config.foreign import recall
 from harness.config.run import unnest
 from harness.errors import ConfigError, nearest, shown
 from harness.records.ledger import Ledger
-from harness.records.record import CURVES, read_curves
-from harness.tracking.store import redacted
+from harness.records.record import CURVES
+from harness.tracking.addresses import redacted
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -175,7 +176,7 @@ def mlflow_table(store: MlflowReader, parent: Any) -> SweepTable:
     content = None if parent.info.status == "RUNNING" else store.artifact(parent, "runs.parquet")
     meta: dict[str, Any] = {
         "sweep_id": tags["harness.sweep_id"], "name": parent.info.run_name,
-        "created": parent.info.start_time / 1000, "overrides": _overrides(store, parent),
+        "created": parent.info.start_time / 1000,
         "experiment": store.experiments.get(parent.info.experiment_id),
         "source": redacted(store.uri),
         "mlflow_run_id": parent.info.run_id, "environment": {}, "data": {},
@@ -185,7 +186,8 @@ def mlflow_table(store: MlflowReader, parent: Any) -> SweepTable:
     rows: pd.DataFrame | list[dict[str, Any]]
     some: list[Any] = []  # one finished child: its tags say what the data and the machine were
     if content is not None:
-        rows, settings = read_runs_parquet(content)
+        rows, settings, overrides = read_runs_parquet(content)
+        meta["overrides"] = _overrides(store, parent) if overrides is None else overrides
         meta["runs"] = len(rows)
         if "mlflow_run_id" in rows and len(rows):
             ids = rows.loc[rows["status"] == "FINISHED", "mlflow_run_id"].dropna().tolist()
@@ -196,6 +198,7 @@ def mlflow_table(store: MlflowReader, parent: Any) -> SweepTable:
         rows = [child_row(run) for run in children]
         settings = list(dict.fromkeys(key for run in children for key in run.data.params))
         meta["runs"] = len(children)
+        meta["overrides"] = _overrides(store, parent)
         some = [run for run in children if run.info.status == "FINISHED"]
     for run in some[:1]:
         own = run.data.tags
@@ -210,25 +213,22 @@ def mlflow_table(store: MlflowReader, parent: Any) -> SweepTable:
 
     def curves() -> pd.DataFrame:
         whole = store.artifact(parent, CURVES) if content is not None else None
-        return read_curves_parquet(whole) if whole is not None else _child_curves(store, parent)
+        if whole is not None:
+            return read_curves_parquet(whole, STEP_SERIES)
+        return long_curves(
+            {
+                run.data.tags["harness.run_id"]: store.histories(run)
+                for run in store.children(parent)
+            }
+        )
 
     return make_table(rows, settings, meta, curves)
 
 
-def _child_curves(store: MlflowReader, parent: Any) -> pd.DataFrame:
-    parts = {}
-    for run in store.children(parent):
-        content = store.artifact(run, CURVES)
-        if content is not None:
-            series = read_curves(content)
-            parts[run.data.tags["harness.run_id"]] = {
-                name: series[name] for name in STEP_SERIES if name in series
-            }
-    return long_curves(parts)
-
-
 def _overrides(store: MlflowReader, parent: Any) -> tuple[str, ...]:
-    """The overrides a sweep was started with, from the parent's overrides.yaml (one a line)."""
+    """The overrides a sweep was started with: a tag, or an older parent's overrides.yaml."""
+    if "harness.overrides" in parent.data.tags:
+        return tuple(shlex.split(parent.data.tags["harness.overrides"]))
     content = store.artifact(parent, "overrides.yaml")
     lines = (content or b"").decode().splitlines()
     return tuple(json.loads(line[2:]) for line in lines if line.startswith("- "))

@@ -179,8 +179,10 @@ def long_curves(parts: Mapping[str, Mapping[str, Any]]) -> pd.DataFrame:
     return pd.DataFrame(dict(zip(CURVE_COLUMNS, columns, strict=True)))
 
 
-def read_runs_parquet(content: bytes) -> tuple[pd.DataFrame, list[str]]:
-    """(rows, names of the settings) of a parent's runs.parquet."""
+def read_runs_parquet(
+    content: bytes,
+) -> tuple[pd.DataFrame, list[str], tuple[str, ...] | None]:
+    """(rows, names of the settings, overrides if known) of a parent's runs.parquet."""
     import pyarrow.parquet as pq
 
     table = pq.read_table(io.BytesIO(content))
@@ -189,14 +191,16 @@ def read_runs_parquet(content: bytes) -> tuple[pd.DataFrame, list[str]]:
     for key in json.loads(note.get("harness.json", "[]")):
         frame[key] = [None if v is None else json.loads(v) for v in _objects(frame[key])]
     settings = json.loads(note.get("harness.settings", "[]"))
-    return frame, settings
+    overrides = note.get("harness.overrides")
+    return frame, settings, None if overrides is None else tuple(json.loads(overrides))
 
 
-def read_curves_parquet(content: bytes) -> pd.DataFrame:
-    """The long table in a parent's curves.parquet."""
+def read_curves_parquet(content: bytes, names: Sequence[str]) -> pd.DataFrame:
+    """The long table of these series in a parent's curves.parquet."""
     import pyarrow.parquet as pq
 
-    frame: pd.DataFrame = pq.read_table(io.BytesIO(content)).to_pandas()
+    named = [("name", "in", list(names))]
+    frame: pd.DataFrame = pq.read_table(io.BytesIO(content), filters=named).to_pandas()
     # categories would sort and group by their order in the file, unlike what a ledger gives
     return frame[list(CURVE_COLUMNS)].astype({"run_id": "str", "name": "str"})
 

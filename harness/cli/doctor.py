@@ -18,7 +18,7 @@ from urllib.parse import urlsplit, urlunsplit
 from harness import __version__, system
 from harness.errors import HarnessError
 from harness.records.ledger import Ledger
-from harness.tracking.store import redacted, sqlite_file, store_address
+from harness.tracking.addresses import redacted, sqlite_file, store_address
 
 WIDTH, TITLE = 80, 10
 EXTRAS = {  # extra -> what it is for, its packages

@@ -30,8 +30,8 @@ from harness.records.manifests import SweepManifest, new_single, new_sweep
 from harness.records.record import Evaluation
 from harness.records.saved import read_config
 from harness.render import console
+from harness.tracking.addresses import redacted, store_address
 from harness.tracking.projection import STEP_SERIES
-from harness.tracking.store import redacted, store_address
 
 if TYPE_CHECKING:
     from harness.data.dataset import Dataset

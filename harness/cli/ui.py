@@ -14,7 +14,7 @@ import urllib.request
 from pathlib import Path
 
 from harness.errors import ConfigError, HarnessError
-from harness.tracking.store import redacted
+from harness.tracking.addresses import redacted
 
 HOST = "127.0.0.1"  # MLflow asks nobody for a password: never a public address
 FIRST_PORT = 5000

@@ -125,11 +125,10 @@ class Ledger(LedgerFolder):
         for run_id, entry in self.archive.read(ids, weights=False):
             yield run_id, entry.series
 
-    def weights_sha256(self, run_id: str) -> str | None:
-        """Checksum of a run's weights (of record.weights_bytes), of dropped ones too."""
-        for _, entry in self.archive.read([_checked(run_id)], curves=False, weights=False):
-            return entry.weights_sum[1] if entry.weights_sum else None
-        return None
+    def weights_sha256(self, run_ids: Iterable[str]) -> dict[str, str]:
+        """run_id -> checksum of its weights (of record.weights_bytes), of dropped ones too."""
+        entries = self.archive.read(map(_checked, run_ids), curves=False, weights=False)
+        return {run_id: one.weights_sum[1] for run_id, one in entries if one.weights_sum}
 
     def table(self, sweep_id: str | None = None) -> list[dict[str, Any]]:
         """One flat row a run, in the sweep's order: status, name, ids, verdict, settings, metrics.

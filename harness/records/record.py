@@ -148,15 +148,6 @@ def curves_parquet(series: Mapping[str, Curve], **constant: str) -> bytes:
     return table_parquet(_long(series, constant, pa))
 
 
-def join_curves(parts: Mapping[str, Mapping[str, Curve]]) -> bytes:
-    """Curves of many runs in one parquet file: run_id, name, step, value."""
-    import pyarrow as pa
-
-    tables = [_long(series, {"run_id": run_id}, pa) for run_id, series in parts.items()]
-    empty = _long({}, {"run_id": ""}, pa)
-    return table_parquet(pa.concat_tables(tables) if tables else empty)
-
-
 def _long(series: Mapping[str, Curve], constant: Mapping[str, str], pa: Any) -> Any:
     names = list(series)
     lengths = [len(series[name][0]) for name in names]

@@ -92,11 +92,6 @@ def overrides_of(config: RunConfig) -> list[str]:
     ]
 
 
-def overrides_yaml(overrides: list[str] | tuple[str, ...]) -> str:
-    """A list of overrides as YAML."""
-    return "".join(f"- {json.dumps(line, ensure_ascii=False)}\n" for line in overrides) or "[]\n"
-
-
 def _scalar(value: Any, *, bare: bool = False) -> str:
     """One value in YAML's flow style. PyYAML takes 1e-05 for text: floats always have a dot."""
     if isinstance(value, Mapping):

@@ -20,7 +20,7 @@ from harness.records.ranking import fingerprint
 from harness.records.saved import overrides_of
 from harness.render.equal import EQUAL, EQUALS, equal_rows, joined
 from harness.theory.advice import GOOD, WRONG, StartKind
-from harness.tracking.store import redacted
+from harness.tracking.addresses import redacted
 
 ROWS = 20  # configurations on the leaderboard, and in the lists of diverged and failed ones
 COLUMNS = {  # beside settings and yardstick; those that no run has are left out

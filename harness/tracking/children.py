@@ -1,24 +1,35 @@
-"""One run in one MLflow store: shown while it trains, complete once it is finished."""
+"""The runs of one sweep in one MLflow store: shown in training, complete once finished."""
 
 from __future__ import annotations
 
-import tempfile
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness.config.run import run_config
-from harness.records.record import CURVES, WEIGHTS, curves_parquet
-from harness.records.saved import config_yaml, overrides_of, overrides_yaml
+from harness.records.durable import digest
+from harness.records.record import (
+    CURVES,
+    WEIGHTS,
+    RunRecord,
+    curves_parquet,
+    table_row,
+    weights_bytes,
+)
+from harness.records.saved import config_yaml
 from harness.tracking import portable, projection
-from harness.tracking.store import Store, owner
+from harness.tracking.curves import Curves
+from harness.tracking.entries import Entry, Found, Place
+from harness.tracking.owners import TAG, owner
+from harness.tracking.store import Store, found_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from harness.config.settings import Tracking
     from harness.records.ledger import Ledger
     from harness.records.manifests import SweepManifest
-    from harness.records.record import RunRecord
+
+LIVE_SECONDS, REMOTE_SECONDS = 5.0, 60.0
+ERRORS = ("harness.error", "mlflow.note.content")  # tags of a failed run that a later success drops
 
 
 class ChildWriter:
@@ -35,16 +46,21 @@ class ChildWriter:
         self.place = {run_id: i for i, run_id in enumerate(sweep.run_ids)}
         self.opened = False
         self.connected: Store | None = None
-        self.parent: Any = None
-        self.parent_tags: dict[str, str] = {}
-        self.children: dict[str, Any] = {}  # run_id -> MLflow's RunInfo
+        self.parent: Place | None = None
+        self.children: dict[str, Place] = {}  # by run_id
         self.complete: set[str] = set()
         self.written: set[str] = set()
-        self.described: set[str] = set()  # children whose params are known to be there
         self.ended: set[str] = set()  # children closed as FAILED or KILLED
-        self.doubtful: set[str] = set()  # children whose creation was sent but not confirmed
-        self.records: dict[str, RunRecord] = {}  # where no ledger can be asked
-        self.curves: dict[str, Any] = {}
+        self.doubtful = False  # whether a child may be there that no answer confirmed
+        self.rows: dict[str, dict[str, Any]] = {}  # of finished runs that passed through here
+        self.curves = Curves()
+        self.records: dict[str, RunRecord] = {}  # kept where no ledger can be asked
+        self.data: dict[tuple[str, str], dict[str, str]] = {}  # the data sets of the runs
+
+    @property
+    def live_seconds(self) -> float:
+        """How often runs in training are to be shown; over a connection that costs more."""
+        return REMOTE_SECONDS if self.connected and self.connected.remote else LIVE_SECONDS
 
     @property
     def store(self) -> Store:
@@ -52,110 +68,163 @@ class ChildWriter:
         assert self.connected is not None, "open() comes first"
         return self.connected
 
-    def show(self, run_id: str, points: Sequence[tuple[int, Mapping[str, float]]]) -> None:
-        """Points (step, values) of a run in training."""
-        if run_id in self.complete or run_id not in self.sweep.configs:
-            return
-        config = run_config(self.sweep.configs[run_id])
-        flat = [
-            point
-            for step, values in points
-            for point in projection.live_points(config, step, values, self.sweep.created_ms)
-        ]
-        if flat:
-            info = self._child(run_id)
-            self.store.log(info.run_id, points=flat, params=self._params(run_id))
-            self.described.add(run_id)
+    def show(self, points: Mapping[str, Sequence[tuple[int, Mapping[str, float]]]]) -> None:
+        """Points of runs in training: run_id -> [(step, values), ...]."""
+        entries = {}
+        for run_id, seen in points.items():
+            if run_id in self.complete or run_id not in self.sweep.configs:
+                continue
+            config = run_config(self.sweep.configs[run_id])
+            flat = [
+                point
+                for step, values in seen
+                for point in projection.live_points(config, step, values, self.sweep.created_ms)
+            ]
+            if flat:
+                entries[run_id] = self._entry(run_id, points=flat)
+        for error in self._put(entries).values():
+            raise error
 
-    def write(self, record: RunRecord) -> None:
-        """Make a finished run complete: params, points, tags, data, artifacts, end."""
-        run_id, store = record.run_id, self.store
-        if self.ledger is None:
-            self.records[record.run_id] = record
-        if run_id in self.complete or run_id not in self.sweep.configs:
+    def write(
+        self, finished: Iterable[RunRecord], failed: Mapping[str, str] | None = None
+    ) -> dict[str, Exception]:
+        """Make finished runs complete, and mark failed ones (run_id -> message) FAILED.
+
+        Returns what went wrong, by run; a later success overwrites a failure.
+        """
+        entries, errors = {}, {}
+        finished = list(finished)
+        if self.ledger is not None:
+            sums = self.ledger.weights_sha256(record.run_id for record in finished)
+        else:
+            sums = {r.run_id: digest(weights_bytes(r.weights)) for r in finished if r.weights}
+        for record in finished:
+            run_id = record.run_id
+            if run_id not in self.sweep.configs:
+                continue
+            self._remember(record)
+            if run_id not in self.complete:
+                try:
+                    entries[run_id] = self._finished(record, sums.get(run_id))
+                except Exception as error:  # noqa: BLE001 - one run's trouble is not the others'
+                    errors[run_id] = error
+        for run_id, message in (failed or {}).items():
+            if run_id in self.sweep.configs and run_id not in self.complete:
+                tags = {"harness.error": message[:5000], "mlflow.note.content": message[:5000]}
+                entries[run_id] = self._entry(run_id, status="FAILED", tags=tags)
+        errors |= self._put(entries)
+        for run_id, entry in entries.items():
+            if run_id in errors:
+                continue
+            if entry.status == "FINISHED":
+                self.complete.add(run_id)
+                self.written.add(run_id)
+                self.ended.discard(run_id)
+            else:
+                self.ended.add(run_id)
+        return errors
+
+    # within
+
+    def _remember(self, record: RunRecord) -> None:
+        if self.single:
             return
-        info = self._child(run_id)
+        run_id = record.run_id
+        head = {"status": "FINISHED", "name": self.sweep.names.get(run_id, run_id)}
+        self.rows[run_id] = head | table_row(record.to_plain())
+        self.curves.add(run_id, record.series)
+        data = projection.dataset_of(record)
+        self.data[data["name"], data["digest"]] = data
+        if self.ledger is None:
+            self.records[run_id] = record
+
+    def _finished(self, record: RunRecord, weights_sha256: str | None) -> Entry:
+        run_id = record.run_id
         floors = self.single or projection.data_varies(self.sweep)
-        store.log(
-            info.run_id,
-            points=projection.record_points(record, self.sweep.created_ms, floors=floors),
-            params=self._params(run_id),
-            tags=projection.run_tags(record),
-        )
-        self.described.add(run_id)
-        store.log_dataset(info.run_id, **projection.dataset_of(record))
-        files = {
-            "config.yaml": config_yaml(record.config, record.provenance).encode(),
-            "overrides.yaml": overrides_yaml(overrides_of(record.config)).encode(),
-            CURVES: curves_parquet(record.series),
-        }
+        files = {}
+        if self.single or self.store.takes_files:
+            files["config.yaml"] = config_yaml(record.config, record.provenance).encode()
+        if self.single:
+            files[CURVES] = curves_parquet(record.series)
         keep = self.settings.weights
         if record.weights and (keep == "all" or (self.single and keep == "best")):
             files[WEIGHTS] = portable.pack(record)
-        self.put(info, files)
         seconds = float(record.provenance.get("seconds", 0.0))
-        store.end(info.run_id, "FINISHED", self._start(run_id) + round(1000 * seconds))
-        self.complete.add(run_id)
-        self.written.add(run_id)
-
-    def fail(self, run_id: str, message: str) -> None:
-        """Mark a run FAILED and say why; a later success overwrites that."""
-        if run_id in self.complete or run_id not in self.sweep.configs:
-            return
-        info, store = self._child(run_id), self.store
-        tags = {"harness.error": message[:5000], "mlflow.note.content": message[:5000]}
-        store.log(info.run_id, params=self._params(run_id), tags=tags)
-        self.described.add(run_id)
-        store.end(info.run_id, "FAILED", self._start(run_id))
-        self.ended.add(run_id)
-
-    def put(self, info: Any, files: Mapping[str, bytes]) -> None:
-        """Add files (name -> content) to a run's artifacts."""
-        with tempfile.TemporaryDirectory(prefix="harness-") as folder:
-            for name, content in files.items():
-                (Path(folder) / name).write_bytes(content)
-            self.store.put(info, Path(folder))
-
-    # within
+        return self._entry(
+            run_id, status="FINISHED", end_ms=self._start(run_id) + round(1000 * seconds),
+            points=projection.record_points(record, self.sweep.created_ms, floors=floors),
+            tags=projection.run_tags(record, weights_sha256), files=files,
+            # a request of its own: over a connection only the parent says what the data were
+            datasets=() if self.store.remote and not self.single
+            else (projection.dataset_of(record),),
+        )  # fmt: skip
 
     def _start(self, run_id: str) -> int:
         """Start times follow the sweep's order, so that children sort as they were asked for."""
         return self.sweep.created_ms + 1 + self.place[run_id]
 
-    def _params(self, run_id: str) -> dict[str, str]:
-        if run_id in self.described:
+    def _entry(self, run_id: str, **more: Any) -> Entry:
+        own = {"harness.kind": "single" if self.single else "run", "harness.run_id": run_id}
+        own |= projection.source_tags(self.sweep)
+        if self.single:
+            own[TAG] = owner()
+        else:
+            assert self.parent is not None
+            own |= {"harness.sweep_id": self.sweep.sweep_id}
+            own |= {"mlflow.parentRunId": self.parent.mlflow_id}
+        again = run_id in self.ended
+        return Entry(
+            name=self.sweep.names[run_id], start_ms=self._start(run_id), own=own,
+            params=projection.param_values(self.sweep.configs[run_id]), reopen=again,
+            without=ERRORS if again and more.get("status") != "FAILED" else (), **more,
+        )  # fmt: skip
+
+    def _put(self, entries: Mapping[str, Entry]) -> dict[str, Exception]:
+        """Write entries by run; errors by run."""
+        if not entries:
             return {}
-        return projection.param_values(self.sweep.configs[run_id])
-
-    def _child(self, run_id: str) -> Any:
-        store, kind = self.store, "single" if self.single else "run"
-        if run_id in self.doubtful:
-            seen = store.find(harness__kind=kind, harness__run_id=run_id, **self._sweep_tag())
-            if seen:
-                self.children[run_id] = seen[0].info
-            self.doubtful.discard(run_id)
-        info = self.children.get(run_id)
-        if info is None:
-            tags = {
-                "harness.kind": kind,
-                "harness.run_id": run_id,
-                **projection.source_tags(self.sweep),
-            }
-            tags |= {k.replace("__", "."): v for k, v in self._sweep_tag().items()}
-            if self.single:
-                tags["harness.owner"] = owner()
+        if self.doubtful:
+            self._look()
+            self.doubtful = False
+        pairs = [(self.children.get(run_id), entry) for run_id, entry in entries.items()]
+        errors = {}
+        for run_id, outcome in zip(entries, self.store.put(pairs), strict=True):
+            if isinstance(outcome, Place):
+                self.children[run_id] = outcome
             else:
-                tags["mlflow.parentRunId"] = self.parent.run_id
-            self.doubtful.add(run_id)
-            info = store.create(self.sweep.names[run_id], self._start(run_id), tags)
-            self.doubtful.discard(run_id)
-            self.children[run_id] = info
-        elif run_id in self.ended:
-            store.reopen(info.run_id)
-            self.ended.discard(run_id)
-            for key in ("harness.error", "mlflow.note.content"):
-                store.untag(info.run_id, key)
-        return info
+                errors[run_id] = outcome
+                self.doubtful = True
+        return errors
 
-    def _sweep_tag(self) -> dict[str, str]:
-        return {} if self.single else {"harness__sweep_id": self.sweep.sweep_id}
+    def _look(self) -> None:
+        """Learn which runs of this sweep the store has: each once, and under its parent."""
+        sweep_id = self.sweep.sweep_id
+        if self.single:
+            runs = self.store.find(harness__kind="single", harness__run_id=sweep_id)
+            found = [found_of(run) for run in runs]
+        else:
+            found = self.store.children(sweep_id)
+        self.children, self.complete, self.ended = {}, set(), set()
+        astray = []
+        for one in self._once(found):
+            self.children[one.run_id] = one.place
+            if one.status == "FINISHED":
+                self.complete.add(one.run_id)
+            elif one.status != "RUNNING":
+                self.ended.add(one.run_id)
+            if self.parent is not None and one.parent_id != self.parent.mlflow_id:
+                astray.append(one.place)
+        if astray and self.parent is not None:  # their own parent was deleted
+            self.store.tag(astray, {"mlflow.parentRunId": self.parent.mlflow_id})
+
+    def _once(self, found: Sequence[Found]) -> list[Found]:
+        """One entry a run, a finished one before others; the rest are marked deleted."""
+        kept: dict[str, Found] = {}
+        for one in found:
+            other = kept.get(one.run_id)
+            if other is None or (other.status != "FINISHED" and one.status == "FINISHED"):
+                kept[one.run_id] = one
+        for one in found:
+            if kept[one.run_id] is not one:
+                self.store.delete(one.place)
+        return list(kept.values())

@@ -6,13 +6,16 @@
 from __future__ import annotations
 
 import json
-import os
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness.errors import ConfigError, HarnessError
-from harness.tracking.store import PAGE, quiet_mlflow, redacted, sqlite_file, store_address
+from harness.records.record import CURVES, read_curves
+from harness.tracking.addresses import redacted, sqlite_file, store_address
+from harness.tracking.client import PAGE, open_client
+from harness.tracking.curves import curves_of
+from harness.tracking.projection import STEP_SERIES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -32,11 +35,7 @@ class MlflowReader:
                 f"there is no MLflow store at {path}; start one with `harness sweep`, go to the "
                 "folder that holds mlflow.db, or set MLFLOW_TRACKING_URI."
             )
-        os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
-        quiet_mlflow()
-        from mlflow import MlflowClient
-
-        self.client = MlflowClient(self.uri)
+        self.client = open_client(self.uri)
         self._experiments: dict[str, str] | None = None
 
     @property
@@ -102,12 +101,25 @@ class MlflowReader:
         with tempfile.TemporaryDirectory(prefix="harness-") as folder:
             return Path(where.download_artifacts(name, folder)).read_bytes()
 
+    def curves(self, run: Any) -> tuple[dict[str, Any], bool]:
+        """Metric -> (steps, values) of a run, and whether that is every point there was.
+
+        From the run's own curves.parquet or its parent's; else the points that MLflow itself has.
+        """
+        own = self.artifact(run, CURVES)
+        if own is not None:
+            return read_curves(own), True
+        parent = run.data.tags.get("mlflow.parentRunId")
+        whole = self.artifact(self._ask(self.client.get_run, parent), CURVES) if parent else None
+        found = curves_of(whole, run.data.tags["harness.run_id"]) if whole is not None else {}
+        return (found, True) if found else (self.histories(run), False)
+
     def histories(self, run: Any) -> dict[str, Any]:
         """Metric -> (steps, values) of the metrics that MLflow has at more than one step."""
         import numpy as np
 
         out = {}
-        for name in sorted(run.data.metrics):
+        for name in sorted(set(STEP_SERIES).intersection(run.data.metrics)):
             found = self._ask(self.client.get_metric_history, run.info.run_id, name)
             points = {int(one.step): float(one.value) for one in found}
             if len(points) > 1:

@@ -1,167 +1,62 @@
-"""One MLflow store, spoken to in as few calls as it allows. Only `tracking` uses this module.
+"""One experiment in one MLflow store, written through MLflow's own client.
 
-mlflow itself (two seconds to import) is imported inside functions, after telemetry is switched off.
+`opening.open_store` gives the quickest writer that a store allows: `tables.TableStore` for a
+database that is opened directly, this module's `Store` for everything else.
 """
 
 from __future__ import annotations
 
 import contextlib
-import fcntl
-import logging
-import os
 import re
 import socket
-import sqlite3
 import time
-from pathlib import Path
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from harness.errors import ConfigError
-from harness.paths import check_path
-from harness.records.durable import alive
+from harness.tracking import owners
+from harness.tracking.addresses import lock_seconds
+from harness.tracking.artifacts import local_folder, put_files
+from harness.tracking.client import PAGE
+from harness.tracking.entries import Found, Place
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
+
+    from mlflow import MlflowClient
+
+    from harness.tracking.entries import Entry
 
 T = TypeVar("T")
-_SECRET = re.compile(  # a parameter of an address whose name says that its value is secret
-    r"([?&][\w.-]*(?:password|passwd|pwd|secret|token|signature|credential|key)[\w.-]*=)[^&\s'\"]+",
-    re.IGNORECASE,
-)
-SCHEMES = ("sqlite", "postgresql", "mysql", "mssql", "http", "https", "databricks", "uc")
 LOCKED_SECONDS = 90.0  # how long a locked database is waited for; one try takes up to 20 s itself
 LOCKED = ("database is locked", "TEMPORARILY_UNAVAILABLE", "database table is locked")
 KIND = "custom_model_development"  # MLflow's pages for training, not those for language models
 TWICE = ("UNIQUE constraint failed", "duplicate key value")
-PAGE = 1000  # runs a search returns at once
-ENVIRONMENT = {  # only where the user has not said otherwise
-    "MLFLOW_DISABLE_TELEMETRY": "true",
-    # its client prints the address of every run on stdout, with the password that stands in it
-    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
-    "DO_NOT_TRACK": "true",
-    "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
-    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
-}
-
-
-def store_address(uri: str | None) -> str:
-    """The absolute tracking address: the setting, else MLFLOW_TRACKING_URI, else ./mlflow.db.
-
-    ConfigError for an address MLflow 3 has no store for (plain folders among them).
-    """
-    given = uri or os.environ.get("MLFLOW_TRACKING_URI") or "sqlite:///mlflow.db"
-    scheme, _, rest = given.partition(":")
-    where = "tracking.uri" if uri else "MLFLOW_TRACKING_URI"
-    if scheme.partition("+")[0] not in SCHEMES or not rest:
-        raise ConfigError(
-            f"{where} is '{redacted(given)}'; allowed: sqlite:///FILE.db, postgresql://..., "
-            "mysql://..., http(s)://SERVER. For a file beside you: sqlite:///mlflow.db."
-        )
-    if scheme == "sqlite" and rest.startswith("///") and rest != "///:memory:":
-        path = Path(rest[3:]).absolute()
-        _check_file(where, path)
-        return f"sqlite:///{path}"
-    return given
-
-
-def _check_file(where: str, path: Path) -> None:
-    """ConfigError for a file that is there and no SQLite database: it is never written into."""
-    check_path(where, str(path))
-    try:
-        if not path.exists():
-            return
-        begin = b""
-        if path.is_file():
-            with path.open("rb") as file:
-                begin = file.read(16)
-    except OSError as error:
-        raise ConfigError(
-            f"{where} names {path}, which cannot be read: {error.strerror}."
-        ) from None
-    if not path.is_file() or begin not in (b"", b"SQLite format 3\x00"):
-        raise ConfigError(
-            f"{where} names {path}, which is no SQLite database; allowed: one that MLflow made, or "
-            "a name that is not taken yet."
-        )
-
-
-def redacted(text: str) -> str:
-    """The text with every password in an address (user:password@, ?password=...) as ***."""
-    text = re.sub(r"(://[^/:@\s]*):(?!\d+/)[^\s'\"]*@", r"\1:***@", text)
-    return _SECRET.sub(r"\1***", text)
-
-
-def sqlite_file(uri: str) -> Path | None:
-    """The file behind a SQLite address, None for any other store."""
-    return Path(uri[10:]) if uri.startswith("sqlite:///") else None
-
-
-def quiet_mlflow() -> None:
-    """Telemetry off, and no tracebacks or migration notes of MLflow's own in the terminal."""
-    for name, value in ENVIRONMENT.items():
-        os.environ.setdefault(name, value)
-    import mlflow  # noqa: F401 - its import sets the loggers up, so that it comes first
-
-    logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
-    logging.getLogger("alembic").setLevel(logging.WARNING)
-
-
-def create_sqlite(path: Path, artifacts: str) -> None:
-    """Make a fresh SQLite store, whole or not at all, however many processes try at once.
-
-    MLflow's own creation breaks for good when two processes do it together or one is killed in
-    it, so it happens under another name that is then linked into place. Write-ahead logging makes
-    a run's writing two to three times as fast and lets the UI read meanwhile.
-    """
-    if path.exists():
-        return
-    from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
-
-    path.parent.mkdir(parents=True, exist_ok=True)
-    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        with contextlib.suppress(OSError):  # some network folders have no locks; the link decides
-            fcntl.flock(folder, fcntl.LOCK_EX)
-        for old in path.parent.glob(f"{path.name}.*.new*"):
-            pid = old.name[len(path.name) + 1 :].split(".")[0]
-            if pid.isdigit() and not alive(int(pid)):
-                old.unlink(missing_ok=True)
-        if path.exists():
-            return
-        part = path.with_name(f"{path.name}.{os.getpid()}.new")
-        make: Any = SqlAlchemyStore
-        make(f"sqlite:///{part}", artifacts).engine.dispose()
-        with contextlib.closing(sqlite3.connect(part)) as connection:
-            connection.execute("PRAGMA journal_mode=WAL")
-        with contextlib.suppress(FileExistsError):
-            os.link(part, path)
-        part.unlink()
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+CONNECTIONS = 8  # requests to a server that are under way at once
 
 
 class Store:
-    """An experiment in one MLflow store. Every call may raise what MLflow raises."""
+    """Every method may raise what MLflow raises."""
 
-    def __init__(self, uri: str, experiment: str, artifacts: str | None, note: str) -> None:
-        quiet_mlflow()
-        from mlflow import MlflowClient
+    def __init__(
+        self, client: MlflowClient, uri: str, experiment: str, artifacts: str | None, note: str
+    ) -> None:
+        self.client, self.uri = client, uri
+        self.remote = uri.startswith(("http", "databricks", "uc"))
+        self._patience = lock_seconds(uri, LOCKED_SECONDS)
+        found = self.call(lambda: self._experiment(experiment, artifacts, note))
+        self.experiment_id = str(found.experiment_id)
+        self.artifact_location = str(found.artifact_location)
 
-        self.uri = uri
-        path = sqlite_file(uri)
-        if artifacts is None and path is not None:
-            artifacts = (path.parent / "mlartifacts").as_uri()
-        elif artifacts is not None and "://" not in artifacts:
-            artifacts = Path(artifacts).absolute().as_uri()
-        if path is not None:
-            create_sqlite(path, artifacts or "")
-        self.client = MlflowClient(uri)
-        self.experiment_id = self.call(lambda: self._experiment(experiment, artifacts, note))
+    @property
+    def takes_files(self) -> bool:
+        """Whether an artifact is a file in a folder of this machine: cheap enough for one a run."""
+        folder = local_folder(self.artifact_location)
+        return folder is not None and (not self.remote or folder.parent.is_dir())
 
     def call(self, what: Callable[[], T]) -> T:
         """what(), tried again for a while where the database was locked by another writer."""
-        until = time.monotonic() + LOCKED_SECONDS
+        until = time.monotonic() + self._patience
         pause = 0.1
         while True:
             try:
@@ -172,34 +67,36 @@ class Store:
             time.sleep(pause)
             pause = min(2 * pause, 2.0)
 
-    def _experiment(self, name: str, artifacts: str | None, note: str) -> str:
+    def _experiment(self, name: str, artifacts: str | None, note: str) -> Any:
         from mlflow.exceptions import MlflowException
 
-        found = self.client.get_experiment_by_name(name)
+        found: Any = self.client.get_experiment_by_name(name)
         if found is None:
-            try:
-                where = (
-                    f"{artifacts}/{re.sub(r'[^A-Za-z0-9._-]', '_', name)}" if artifacts else None
-                )
-                tags = {"mlflow.note.content": note, "mlflow.experimentKind": KIND}
-                made: str = self.client.create_experiment(name, artifact_location=where, tags=tags)
-            except MlflowException:  # another process was faster
+            where = f"{artifacts}/{re.sub(r'[^A-Za-z0-9._-]', '_', name)}" if artifacts else None
+            tags = {"mlflow.note.content": note, "mlflow.experimentKind": KIND}
+            with contextlib.suppress(MlflowException):  # another process was faster
+                self.client.create_experiment(name, artifact_location=where, tags=tags)
+            found = self.client.get_experiment_by_name(name)
+            if found is None:
+                self.client.create_experiment(name, artifact_location=where, tags=tags)
                 found = self.client.get_experiment_by_name(name)
-                if found is None:
-                    raise
-            else:
-                return made
         if found.lifecycle_stage != "active":
             raise ConfigError(
                 f"tracking.experiment is '{name}', which was deleted in MLflow; restore it with "
                 f"`mlflow experiments restore -x {found.experiment_id}` or choose another name."
             )
-        return str(found.experiment_id)
+        return found
+
+    # what is there
 
     def find(self, **tags: str) -> list[Any]:
-        """Active runs that carry these tags (names with _ for .), oldest first."""
+        """Active runs that carry these tags (names with __ for .), oldest first."""
         words = " and ".join(f"tags.`{k.replace('__', '.')}` = '{v}'" for k, v in tags.items())
         return self._search(words)
+
+    def children(self, sweep_id: str) -> list[Found]:
+        """Active runs of a sweep, whichever parent they have, oldest first."""
+        return [found_of(run) for run in self.find(harness__kind="run", harness__sweep_id=sweep_id)]
 
     def _search(self, words: str) -> list[Any]:
         found: list[Any] = []
@@ -216,40 +113,74 @@ class Store:
             if not token:
                 return found
 
-    def create(self, name: str, start_ms: int, tags: Mapping[str, str]) -> Any:
-        """A new run with its tags in one call; returns MLflow's RunInfo."""
-        run = self.call(
-            lambda: self.client.create_run(
-                self.experiment_id, start_time=start_ms, tags=dict(tags), run_name=name
-            )
-        )
-        return run.info
+    # writing
 
-    def log(
-        self, run: str, *,
-        points: Iterable[tuple[str, float, int, int]] = (),
-        params: Mapping[str, str] | None = None, tags: Mapping[str, str] | None = None,
-    ) -> None:  # fmt: skip
-        """Points (name, value, unix ms, step), params and tags in one call for a usual run."""
+    def put(self, runs: Sequence[tuple[Place | None, Entry]]) -> list[Place | Exception]:
+        """Bring runs to what their entries say; one place or error each, in order.
+
+        place None: a new run. Safe to repeat: what is there already is not doubled. After an
+        error that is the store's, not one run's, the rest are not tried.
+        """
+        if not self.remote:
+            return self._put_all(runs, map)
+        with ThreadPoolExecutor(CONNECTIONS, thread_name_prefix="mlflow-request") as pool:
+            return self._put_all(runs, pool.map)
+
+    def _put_all(
+        self, runs: Sequence[tuple[Place | None, Entry]], over: Callable[..., Any]
+    ) -> list[Place | Exception]:
+        failed: list[Exception] = []
+
+        def one(pair: tuple[Place | None, Entry]) -> Place | Exception:
+            if failed:
+                return failed[0]
+            try:
+                return self._put(*pair)
+            except Exception as error:  # noqa: BLE001 - whatever MLflow raises is handed back
+                failed.append(error)
+                return error
+
+        return list(over(one, runs))
+
+    def _put(self, place: Place | None, entry: Entry) -> Place:
+        """At most three requests for a usual run: created, filled, ended."""
+        if place is None:
+            run = self.call(
+                lambda: self.client.create_run(
+                    self.experiment_id, start_time=entry.start_ms, tags=dict(entry.own),
+                    run_name=entry.name,
+                )
+            )  # fmt: skip
+            place = Place(mlflow_id=run.info.run_id, artifact_uri=run.info.artifact_uri)
+        elif entry.reopen and entry.end is None:
+            self.call(lambda: self.client.update_run(place.mlflow_id, status="RUNNING"))
+        self._log(place.mlflow_id, entry)
+        for key in set(entry.without).difference(entry.tags):
+            self._untag(place.mlflow_id, key)
+        for data in entry.datasets:
+            self._log_dataset(place.mlflow_id, **data)
+        self.put_files(place, entry.files)
+        if entry.end is not None:
+            self.end(place, entry.status, entry.end)
+        return place
+
+    def _log(self, run: str, entry: Entry) -> None:
         from mlflow.entities import Metric, Param, RunTag
 
-        metrics = [Metric(name, value, at, step) for name, value, at, step in points]
-        pairs = [Param(key, value) for key, value in (params or {}).items()]
-        labels = [RunTag(key, value) for key, value in (tags or {}).items()]
-        rest: Sequence[Any] = metrics
-        while True:  # a request holds 1,000 entities, 100 params, 100 tags
-            head, rest = rest[:800], rest[800:]
+        metrics = [Metric(name, value, at, step) for name, value, at, step in entry.points]
+        pairs = [Param(key, value) for key, value in entry.params.items()]
+        labels = [RunTag(key, value) for key, value in entry.tags.items()]
+        while metrics or pairs or labels:  # a request holds 1,000 entities, 100 params, 100 tags
+            head, metrics = metrics[:800], metrics[800:]
             some, pairs = pairs[:100], pairs[100:]
             few, labels = labels[:100], labels[100:]
-            if not (head or some or few):
-                return
             self.call(lambda m=head, p=some, t=few: self.client.log_batch(run, m, p, t))  # type: ignore[misc]
 
-    def log_dataset(self, run: str, *, name: str, digest: str, source: str, profile: str) -> None:
-        """The data a run was trained on, as MLflow shows it (digest at most 36 characters)."""
+    def _log_dataset(self, run: str, *, name: str, digest: str, source: str, profile: str) -> None:
+        """The data a run was trained on, as MLflow shows it."""
         from mlflow.entities import Dataset, DatasetInput, InputTag
 
-        data = Dataset(name[:500], digest[:36], "local", source, None, profile)
+        data = Dataset(name, digest, "local", source, None, profile)
         entry = DatasetInput(data, [InputTag("mlflow.data.context", "training")])
         for last in (False, False, True):
             try:
@@ -259,63 +190,52 @@ class Store:
                 if last or not any(sign in str(error) for sign in TWICE):
                     raise  # otherwise another writer entered the same data just before: now found
 
-    def put(self, info: Any, folder: Path) -> None:
-        """Copy every file of a folder to a run's artifacts; the same name is replaced."""
-        from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
-
-        to: Any = get_artifact_repository(info.artifact_uri, tracking_uri=self.uri)
-        to.log_artifacts(str(folder))
-
-    def end(self, run: str, status: str, end_ms: int) -> None:
-        """Close a run: FINISHED, FAILED or KILLED."""
-        self.call(lambda: self.client.set_terminated(run, status, end_ms))
-
-    def reopen(self, run: str) -> None:
-        """Mark a closed run as RUNNING again."""
-        self.call(lambda: self.client.update_run(run, status="RUNNING"))
-
-    def untag(self, run: str, key: str) -> None:
-        """Remove a tag; absent is fine."""
+    def _untag(self, run: str, key: str) -> None:
         from mlflow.exceptions import MlflowException
 
-        with contextlib.suppress(MlflowException):
+        with contextlib.suppress(MlflowException):  # absent is fine
             self.client.delete_tag(run, key)
 
-    def delete(self, run: str) -> None:
+    def put_files(self, place: Place, files: Mapping[str, bytes]) -> None:
+        """Add files (name -> content) to a run's artifacts; the same name is replaced."""
+        put_files(place.artifact_uri, files, self.uri)
+
+    def tag(self, places: Sequence[Place], tags: Mapping[str, str]) -> None:
+        """Set tags of runs."""
+        from mlflow.entities import RunTag
+
+        labels = [RunTag(key, value) for key, value in tags.items()]
+        for place in places:
+            self.call(lambda run=place.mlflow_id: self.client.log_batch(run, tags=labels))  # type: ignore[misc]
+
+    def end(self, place: Place, status: str, end_ms: int) -> None:
+        """Close a run: FINISHED, FAILED or KILLED."""
+        self.call(lambda: self.client.set_terminated(place.mlflow_id, status, end_ms))
+
+    def delete(self, place: Place) -> None:
         """Mark a run deleted (MLflow keeps it until `mlflow gc`)."""
-        self.call(lambda: self.client.delete_run(run))
+        self.call(lambda: self.client.delete_run(place.mlflow_id))
 
     def settle(self) -> int:
         """Close runs left RUNNING by processes of this machine that are dead; how many."""
         count = 0
-        host = socket.gethostname()
         running = "attributes.status = 'RUNNING'"
-        for run in self._search(f"{running} and tags.`harness.owner` LIKE '{host}:%'"):
-            if _lives(run.data.tags["harness.owner"]):
+        mine = f"tags.`{owners.TAG}` LIKE '{socket.gethostname()}:%'"
+        for run in self._search(f"{running} and {mine}"):
+            if owners.lives(run.data.tags[owners.TAG]):
                 continue
-            mine = f"{running} and tags.`mlflow.parentRunId` = '{run.info.run_id}'"
-            for stale in [*self._search(mine), run]:
-                self.end(stale.info.run_id, "KILLED", time.time_ns() // 1_000_000)
+            own = f"{running} and tags.`mlflow.parentRunId` = '{run.info.run_id}'"
+            for stale in [*self._search(own), run]:
+                self.end(found_of(stale).place, "KILLED", time.time_ns() // 1_000_000)
                 count += 1
         return count
 
 
-def owner() -> str:
-    """Who writes a run, as its tag says: host:pid:start, the start telling equal pids apart."""
-    return f"{socket.gethostname()}:{os.getpid()}:{_start(os.getpid())}"
-
-
-def _lives(tag: str) -> bool:
-    """Whether the process behind an owner's tag, of this machine, still runs."""
-    pid, _, start = tag.partition(":")[2].partition(":")
-    if not pid.isdigit() or not alive(int(pid)):
-        return not pid.isdigit()
-    return not start or start == _start(int(pid))
-
-
-def _start(pid: int) -> str:
-    """When a process began, in the system's own ticks; empty where that cannot be told."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
-    except (OSError, IndexError):
-        return ""
+def found_of(run: Any) -> Found:
+    """A run as MLflow's client gives it."""
+    return Found(
+        place=Place(mlflow_id=str(run.info.run_id), artifact_uri=str(run.info.artifact_uri)),
+        run_id=run.data.tags.get("harness.run_id", ""),
+        status=str(run.info.status),
+        parent_id=run.data.tags.get("mlflow.parentRunId"),
+    )

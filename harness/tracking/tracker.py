@@ -21,9 +21,9 @@ from harness.config.settings import Tracking
 from harness.errors import HarnessError
 from harness.records.durable import LedgerBusyError
 from harness.records.record import Evaluation, RunRecord
+from harness.tracking.addresses import redacted, sqlite_file, store_address
 from harness.tracking.interface import NullTracker, Report
-from harness.tracking.store import redacted, sqlite_file, store_address
-from harness.tracking.writer import SweepWriter
+from harness.tracking.writer import BATCH, SweepWriter
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from harness.records.ledger import Ledger
     from harness.records.manifests import SweepManifest
 
-LIVE_SECONDS = 10.0  # how often points of runs still training are sent
+BATCH_SECONDS = 0.5  # between two batches of finished runs, at least
 LIVE_POINTS = 20_000  # held at most; points beyond are left to the finished record
 HELD_RECORDS = 64  # finished records held for the writer; the rest are read back from the ledger
 STOP_SECONDS = 1.0  # for the writer to end in, once the user has asked to stop
@@ -165,63 +165,81 @@ class Tracker(NullTracker):
                     self._change.wait(1.0)
                 closing = self._closing
             if closing is not None:
-                self._attempt("", partial(self._finish, closing))
+                self._attempt(partial(self._finish, closing))
                 return
             if time.monotonic() < self._cool_until:
                 continue
             if not self._writer.opened:
-                self._attempt("", self._writer.open)
+                self._attempt(self._writer.open)
             elif self._jobs:
-                self._next_job()
-            elif time.monotonic() - shown > LIVE_SECONDS:
+                self._write_batch()
+                with self._change:  # let more come together; a burst of small runs is one batch
+                    self._change.wait_for(lambda: self._closing is not None, BATCH_SECONDS)
+            elif time.monotonic() - shown > self._writer.live_seconds:
                 shown = time.monotonic()
-                self._attempt("", self._show)
+                self._attempt(self._show)
 
-    def _next_job(self) -> bool:
+    def _write_batch(self) -> bool:
+        """Write the next batch of what waits; False where MLflow took none or not all of it."""
+        assert self._writer is not None
         with self._change:
-            run_id, message = self._jobs.popleft()
-            self._behind[run_id] = message
-        if self._attempt(run_id, lambda: self._write(run_id, message)):
-            self._behind.pop(run_id, None)
-            self._records.pop(run_id, None)
-            return True
-        if self.ledger is not None:
-            self._records.pop(run_id, None)
-        return False
+            jobs = dict(self._jobs.popleft() for _ in range(min(BATCH, len(self._jobs))))
+            self._behind.update(jobs)
+        errors: dict[str, Exception] = {}
 
-    def _attempt(self, run_id: str, what: Callable[[], None]) -> bool:
+        def write() -> None:
+            assert self._writer is not None
+            failed = {run_id: message for run_id, message in jobs.items() if message}
+            errors.update(self._writer.write(self._records_of(jobs), failed))
+
+        whole = self._attempt(write)
+        for run_id in jobs:
+            if whole and run_id not in errors:
+                self._behind.pop(run_id, None)
+                self._records.pop(run_id, None)
+            elif self.ledger is not None:
+                self._records.pop(run_id, None)
+        for error in errors.values():
+            self._tell_of(error)
+        return whole and not errors
+
+    def _records_of(self, jobs: Mapping[str, str]) -> Iterator[RunRecord]:
+        assert self._writer is not None
+        asked = []
+        for run_id, message in jobs.items():
+            record = self._records.get(run_id)
+            if record is not None and not message:
+                yield record
+            elif not message:
+                asked.append(run_id)
+        if self.ledger is not None:
+            yield from self._writer.records_of(asked)
+
+    def _attempt(self, what: Callable[[], None]) -> bool:
         try:
             what()
         except Exception as error:  # noqa: BLE001 - whatever MLflow raises must not stop training
-            reason = redacted(f"{type(error).__name__}: {error}".splitlines()[0])[:300]
-            if reason not in self._warned and len(self._warned) < 5:
-                self._warned.add(reason)
-                what_for = f" of run {run_id}" if run_id else ""
-                self._messages.append(
-                    f"MLflow at {redacted(self.uri)} did not take the data{what_for} ({reason}); "
-                    "training goes on, and `harness sync` can write it later."
-                )
-            self._cool_until = time.monotonic() + COOL_SECONDS
+            self._tell_of(error)
             return False
         return True
 
-    def _write(self, run_id: str, message: str) -> None:
-        assert self._writer is not None
-        record = self._records.get(run_id)
-        if record is None and not message and self.ledger is not None:
-            record = self.ledger.read(run_id)
-        if message:
-            self._writer.fail(run_id, message)
-        elif record is not None:
-            self._writer.write(record)
+    def _tell_of(self, error: Exception) -> None:
+        """Note an error for the user, each once and few of them; MLflow is left alone a while."""
+        reason = redacted(f"{type(error).__name__}: {error}".splitlines()[0])[:300]
+        if reason not in self._warned and len(self._warned) < 5:
+            self._warned.add(reason)
+            self._messages.append(
+                f"MLflow at {redacted(self.uri)} did not take the data ({reason}); training goes "
+                "on, and `harness sync` can write it later."
+            )
+        self._cool_until = time.monotonic() + COOL_SECONDS
 
     def _show(self) -> None:
         assert self._writer is not None
         with self._change:
             taken, self._points = self._points, {}
             self._held_points = 0
-        for run_id, points in taken.items():
-            self._writer.show(run_id, points)
+        self._writer.show(taken)
 
     def _finish(self, status: str) -> None:
         """Everything that waits, once; then the rest of the ledger's, and the parent's end."""
@@ -243,7 +261,7 @@ class Tracker(NullTracker):
                 self._behind.clear()
             if not self._jobs:
                 return True
-            failures -= not self._next_job()
+            failures -= not self._write_batch()
         return False
 
 

@@ -11,7 +11,8 @@ import pytest
 
 from harness.cli import ui
 from harness.records.manifests import new_sweep
-from harness.tracking.store import ENVIRONMENT, quiet_mlflow, redacted
+from harness.tracking.addresses import redacted
+from harness.tracking.client import ENVIRONMENT, quiet_mlflow
 from tests.support import hostile
 
 ROOT = Path(__file__).resolve().parents[2]

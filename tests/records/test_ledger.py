@@ -125,7 +125,7 @@ def test_dropped_weights_leave_their_checksum(ledger):
     records = [made_record(seed) for seed in range(3)]
     ledger.write_many(records)
     sweep = ledger.write_sweep(sweep_of(*records))
-    before, size = ledger.weights_sha256(records[2].run_id), files(ledger)[0].stat().st_size
+    before, size = ledger.weights_sha256([records[2].run_id]), files(ledger)[0].stat().st_size
     assert before == digest(weights_bytes(records[2].weights))
     assert ledger.keep_best_weights(sweep.sweep_id) == 2
     (after,) = files(ledger)
@@ -134,7 +134,7 @@ def test_dropped_weights_leave_their_checksum(ledger):
     bare = ledger.read(records[2].run_id)
     assert not bare.weights
     assert bare.to_plain() == records[2].to_plain()
-    assert ledger.weights_sha256(records[2].run_id) == before
+    assert ledger.weights_sha256([records[2].run_id]) == before
     assert len(ledger.finished([r.run_id for r in records], verify=True)) == 3
     ledger.drop_weights([records[2].run_id])  # safe to repeat
     assert files(ledger) == [after]
@@ -144,7 +144,9 @@ def test_weights_may_be_left_out_from_the_start(ledger):
     record = made_record(1)
     ledger.write_many([record], weights=False)
     assert not ledger.read(record.run_id).weights
-    assert ledger.weights_sha256(record.run_id) == digest(weights_bytes(record.weights))
+    assert ledger.weights_sha256([record.run_id]) == {
+        record.run_id: digest(weights_bytes(record.weights))
+    }
 
 
 # faults

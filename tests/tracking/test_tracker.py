@@ -5,7 +5,6 @@ from __future__ import annotations
 import http.server
 import json
 import os
-import shutil
 import sqlite3
 import subprocess
 import sys
@@ -20,12 +19,14 @@ from harness.config.settings import Tracking
 from harness.errors import ConfigError, HarnessError
 from harness.records.ledger import Ledger
 from harness.records.manifests import new_single, new_sweep
-from harness.records.record import Evaluation, read_curves
+from harness.records.record import Evaluation
 from harness.tracking import projection
-from harness.tracking import store as mlstore
 from harness.tracking import tracker as tracking
-from harness.tracking.projection import STEP_SERIES, record_points, runs_parquet, step_plan
-from harness.tracking.store import redacted, store_address
+from harness.tracking.addresses import redacted, store_address
+from harness.tracking.creation import create_sqlite
+from harness.tracking.owners import TAG, owner
+from harness.tracking.pages import runs_parquet
+from harness.tracking.projection import STEP_SERIES, record_points, step_plan
 from harness.tracking.tracker import (
     NullTracker,
     Tracker,
@@ -37,17 +38,9 @@ from harness.tracking.tracker import (
 from harness.tracking.writer import SweepWriter
 from tests.support.driven import ROOT
 from tests.support.made import SHA, made_record, same_record
+from tests.support.stores import fresh_store, search
 
 pytestmark = pytest.mark.filterwarnings("default::DeprecationWarning", "default::ResourceWarning")
-
-
-@pytest.fixture(scope="session")
-def empty_store(tmp_path_factory):
-    """A fresh store, made once and copied."""
-    path = tmp_path_factory.mktemp("store") / "mlflow.db"
-    mlstore.quiet_mlflow()
-    mlstore.create_sqlite(path, "")
-    return path
 
 
 @pytest.fixture
@@ -58,9 +51,9 @@ def ledger(tmp_path, monkeypatch):
 
 
 @pytest.fixture
-def store(ledger, empty_store):
+def store(ledger):
     """The address of a store beside the ledger."""
-    shutil.copy(empty_store, "mlflow.db")
+    fresh_store("mlflow.db")
     return store_address(None)
 
 
@@ -78,14 +71,6 @@ def track(ledger, records, sweep, settings=None, **close):
     for record in records:
         tracker.finished(record)
     return tracker.close(**close)
-
-
-def search(uri, words=""):
-    from mlflow import MlflowClient
-
-    client = MlflowClient(uri)
-    ids = [e.experiment_id for e in client.search_experiments()]
-    return client.search_runs(ids, words, order_by=["attributes.start_time ASC"], max_results=1000)
 
 
 def children(uri):
@@ -173,16 +158,18 @@ def test_series_and_artifacts_hold_the_records_numbers(ledger, store):
             assert [p.timestamp for p in history] == [sweep.created_ms + s for s in steps]
         folder = Path(download_artifacts(run_id=run.info.run_id, tracking_uri=store))
         files = {path.name for path in folder.iterdir()}
-        assert {"config.yaml", "overrides.yaml", "curves.parquet"} <= files
-        assert ("weights.safetensors" in files) == (record is records[0])  # the best one's
+        best = {"weights.safetensors"} if record is records[0] else set()
+        assert files == {"config.yaml"} | best
         assert read_config(yaml.safe_load((folder / "config.yaml").read_text())) == record.config
-        curves = read_curves((folder / "curves.parquet").read_bytes())
-        assert all(curves[n][1].tobytes() == v.tobytes() for n, (_, v) in record.series.items())
+        seed = [f"seed={record.config.seed}"] * (record.config.seed > 0)
+        given = run.data.tags["harness.overrides"].split()
+        assert given == ["train.steps=40", "train.eval_every=10", *seed]
     folder = Path(download_artifacts(run_id=report.parent_id, tracking_uri=store))
+    assert {path.name for path in folder.iterdir()} == {"runs.parquet", "curves.parquet"}
     table = pd.read_parquet(folder / "runs.parquet")
     assert table["nll/val"].tolist() == [2.0, 2.01, 2.02]
     assert table["mlflow_run_id"].tolist() == [run.info.run_id for run in children(store)]
-    assert pd.read_parquet(folder / "curves.parquet").groupby("run_id").size().tolist() == [20] * 3
+    assert pd.read_parquet(folder / "curves.parquet").groupby("run_id").size().tolist() == [25] * 3
 
 
 @pytest.mark.parametrize(("rule", "kept"), [("best", 1), ("all", 2), ("none", 0)])
@@ -247,14 +234,13 @@ def test_writing_again_changes_nothing(ledger, store):
     writer = SweepWriter(Tracking(), store, sweep, ledger)
     writer.open()
     writer.complete.clear()  # as if it had been killed before the last child was ended
-    for record in records:
-        writer.write(record)
+    assert writer.write(records) == {}
     writer.close("FINISHED")
     assert dump() == before
     assert len(children(store)) == 3
 
 
-def test_a_replay_into_a_fresh_store_writes_the_same(ledger, store, empty_store):
+def test_a_replay_into_a_fresh_store_writes_the_same(ledger, store):
     records, sweep = filled(ledger)
     single = made_record(9)
     ledger.write(single)
@@ -262,7 +248,7 @@ def test_a_replay_into_a_fresh_store_writes_the_same(ledger, store, empty_store)
     track(ledger, records, sweep)
     sync(ledger)
     first = dump()
-    shutil.copy(empty_store, "other.db")
+    fresh_store("other.db")
     assert sync(ledger, Tracking(uri="sqlite:///other.db")).written == 4
     second = dump("other.db")
     for tags in (first["tags"], second["tags"]):  # who wrote it is all that may differ
@@ -280,15 +266,15 @@ def test_live_points_are_shown_and_then_completed(ledger, store):
     ]
     live.append((15, {"nll/val": 1.0}))  # no planned evaluation
     live.append((20, {"nll/val": float("nan")}))
-    writer.show(records[0].run_id, live)
+    writer.show({records[0].run_id: live})
     [run] = children(store)
     assert run.info.status == "RUNNING"
     assert run.data.metrics["nll/val"] == series["nll/val"][1][1]
     assert "seed" in run.data.params
-    writer.write(records[0])
+    assert writer.write(records) == {}
     shown = dump()
     writer.complete.clear()
-    writer.write(records[0])
+    assert writer.write(records) == {}
     assert dump() == shown
     assert len(children(store)) == 1
 
@@ -324,11 +310,10 @@ def test_what_a_dead_process_left_running_is_settled_and_taken_up_again(ledger, 
     records, sweep = filled(ledger, 2)
     writer = SweepWriter(Tracking(), store, sweep, ledger)
     writer.open()
-    writer.show(records[0].run_id, [(0, {"nll/val": 3.0})])
+    writer.show({records[0].run_id: [(0, {"nll/val": 3.0})]})
     dead = subprocess.run([sys.executable, "-c", "import os; print(os.getpid())"],
                           capture_output=True, text=True, check=True).stdout.strip()  # fmt: skip
-    host = mlstore.owner().partition(":")[0]
-    writer.store.log(writer.parent.run_id, tags={"harness.owner": f"{host}:{dead}"})
+    writer.store.tag([writer.parent], {TAG: f"{owner().partition(':')[0]}:{dead}"})
     assert {run.info.status for run in search(store)} == {"RUNNING"}
     other = made_record(7)
     ledger.write(other)
@@ -426,12 +411,13 @@ def test_a_store_that_dies_midway_costs_nothing_that_sync_does_not_write(
 ):
     records, sweep = filled(ledger, 4)
     real, calls = SweepWriter.write, []
+    monkeypatch.setattr(tracking, "BATCH", 2)
 
-    def dying(self, record):
-        calls.append(record.run_id)
-        if len(calls) > 2:
+    def dying(self, finished, failed):
+        calls.append(len(calls))
+        if len(calls) > 1:
             raise ConnectionError("gone: postgresql://me:secret@db/x")
-        real(self, record)
+        return real(self, finished, failed)
 
     monkeypatch.setattr(SweepWriter, "write", dying)
     with pytest.warns(TrackingWarning) as told:
@@ -509,7 +495,7 @@ def test_a_store_half_made_by_a_dead_process_is_no_obstacle(tmp_path):
     dead = subprocess.run([sys.executable, "-c", "import os; print(os.getpid())"],
                           capture_output=True, text=True, check=True).stdout.strip()  # fmt: skip
     (tmp_path / f"mlflow.db.{dead}.new").write_bytes(b"half")
-    mlstore.create_sqlite(tmp_path / "mlflow.db", "")
+    create_sqlite(tmp_path / "mlflow.db", "")
     assert [path.name for path in tmp_path.iterdir()] == ["mlflow.db"]
     with sqlite3.connect(tmp_path / "mlflow.db") as connection:
         assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
