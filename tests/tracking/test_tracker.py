@@ -25,7 +25,7 @@ from harness.tracking import tracker as tracking
 from harness.tracking.addresses import redacted, store_address
 from harness.tracking.creation import create_sqlite
 from harness.tracking.owners import TAG, owner
-from harness.tracking.pages import runs_parquet
+from harness.tracking.pages import parent_tags, runs_parquet
 from harness.tracking.projection import STEP_SERIES, record_points, step_plan
 from harness.tracking.tracker import (
     NullTracker,
@@ -556,7 +556,7 @@ def test_counts_travel_as_tags_not_as_prose(tmp_path):
     """What `harness list` shows of a store is no sentence of its notes."""
     record = made_record(3)
     sweep = new_sweep({record.run_id: record.config, "b" * 16: made_record(4).config})
-    tags = projection.parent_tags(sweep)
+    tags = parent_tags(sweep)
     assert tags["harness.runs"] == "2" and json.loads(tags["harness.varying"]) == ["seed"]
     dead = made_record(5, provenance={"start": "a dead start: ...", "start_kind": "a dead start"})
-    assert projection.run_tags(dead)["harness.start_kind"] == "a dead start"
+    assert projection.run_tags(dead, None)["harness.start_kind"] == "a dead start"
