@@ -17,6 +17,7 @@ _HOMES = {
     "Model": "config.run", "Optim": "config.run", "Reg": "config.run", "RunConfig": "config.run",
     "Train": "config.run", "run_config": "config.run",
     "Dataset": "data.dataset", "load_data": "data.dataset",
+    "LossSpec": "components", "InitSpec": "components", "register": "components",
     "expected_initial_loss": "theory.initial_loss",
     "train": "engine.train",
     "RunRecord": "records.record",

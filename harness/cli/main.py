@@ -307,6 +307,23 @@ def doctor(ledger: str, uri: str | None) -> int:
 
 
 @cli.command()
+@click.argument("kind", required=False)
+@_JSON
+def components(kind: str | None, as_json: bool) -> int:
+    """List what a config may name, and where each comes from.
+
+    KIND: losses, inits, biases, penalties, optimizers, schedules, activations, sources, metrics.
+    """
+    import json
+
+    from harness.cli.component_list import lines, listed
+
+    rows = listed(kind)
+    click.echo(json.dumps(rows) if as_json else "\n".join(lines(rows)))
+    return 0
+
+
+@cli.command()
 @click.option("--port", type=int, help="Port to serve on; default: 5000, or the next free one.")
 def ui(port: int | None) -> int:
     """Open MLflow's pages over the same store, on 127.0.0.1 alone."""
