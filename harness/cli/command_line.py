@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import os
 import re
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -49,6 +50,7 @@ class Task:
     shape: Shape = field(default_factory=Shape)  # of the grid, beside what the config says
     drawn: Drawn | None = None  # what became of it; the sweeper says
     overrides: tuple[str, ...] = ()
+    began: float = field(default_factory=time.monotonic)
     exit_code: int = 0
     error: Exception | None = field(default=None, repr=False)
 
@@ -75,6 +77,7 @@ class Task:
             quiet=self.quiet,
             single=single,
             drawn=self.drawn,
+            began=self.began,
         )
         outcome = run_jobs_of(configs, options=options, overrides=self.overrides)
         self.exit_code = max(self.exit_code, outcome.exit_code)

@@ -89,7 +89,18 @@ def list_verb(sweep: str | None, *, as_json: bool, ledger: str, uri: str | None)
 
 def show_verb(run: str, *, config: bool, as_json: bool, ledger: str, uri: str | None) -> int:
     """See `harness show --help`."""
-    record = inspecting.find_run(run, inspecting.home(ledger, uri), uri)
+    from harness.cli import sweep_view
+
+    home = inspecting.home(ledger, uri)
+    sweep = None if config else sweep_view.find_sweep(run, home)
+    if sweep is not None and home is not None:
+        found = sweep_view.sweep_values(sweep, home)
+        if as_json:
+            sys.stdout.write(json_text(found))
+        else:
+            _print(sweep_view.sweep_tables(found))
+        return 0
+    record = inspecting.find_run(run, home, uri)
     if config:
         from harness.records.saved import config_yaml
 

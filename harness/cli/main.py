@@ -276,7 +276,10 @@ def list_(sweep: str | None, as_json: bool, ledger: str, uri: str | None) -> int
 @_LEDGER
 @_STORE
 def show(run: str, config: bool, as_json: bool, ledger: str, uri: str | None) -> int:
-    """Show one run: settings, numbers, where it came from."""
+    """Show one run: settings, numbers, where it came from; or a sweep: where its time went.
+
+    RUN is the id of a run or of a sweep of the ledger, its first digits, or newest (a sweep).
+    """
     from harness.cli import inspect_verbs
 
     return inspect_verbs.show_verb(run, config=config, as_json=as_json, ledger=ledger, uri=uri)

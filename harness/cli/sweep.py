@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from harness.cli import outcome
 from harness.cli.grid import Drawn
+from harness.cli.launch import Launch
 from harness.cli.progress import WATCHED, progress
 from harness.cli.stopping import Stop, StoppedError, stop_signals
 from harness.config.foreign import check_trainable
@@ -54,6 +55,7 @@ class Options:
     into: str | None = None  # an older sweep to join
     quiet: bool = False
     drawn: Drawn | None = None  # the shape of the grid that these runs are points of
+    began: float | None = None  # time.monotonic() of the command's start
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,10 +117,12 @@ def run_jobs_of(
         stack.enter_context(ledger.lock_sweep(name))
         fresh = _manifest(jobs, options, overrides, ledger)
         manifest = ledger.write_sweep(fresh, replace=options.into is not None)
-        failed = _train(jobs, options, manifest, finished, place, executor)
-        rows = outcome.rows_of(ledger, jobs.runs)
-        if jobs.ledger.weights == "best" and not options.single:
-            ledger.keep_best_weights(manifest.sweep_id)
+        launch = Launch(options.began)
+        with launch.kept(ledger, manifest, len(jobs.runs) - len(finished)):
+            failed = _train(jobs, options, manifest, finished, place, executor, launch)
+            rows = outcome.rows_of(ledger, jobs.runs)
+            if jobs.ledger.weights == "best" and not options.single:
+                ledger.keep_best_weights(manifest.sweep_id)
     tracked = jobs.tracking.name != "off"
     outcome.tell(rows, failed, manifest, single=options.single, tracked=tracked)
     values = outcome.values_of(jobs.run_ids, rows, failed)
@@ -212,7 +216,7 @@ def _manifest(
 
 def _train(
     jobs: Jobs, options: Options, manifest: SweepManifest, finished: set[str], place: Place,
-    executor: Executor | None,
+    executor: Executor | None, launch: Launch,
 ) -> dict[str, str]:  # fmt: skip
     """Train what is not finished, telling ledger and tracking; run_id -> message of failed runs."""
     from harness.tracking.tracker import open_tracking
@@ -224,20 +228,27 @@ def _train(
         console.say(f"{what} finished already{hint}.")
         if options.single:
             return {}
+    if jobs.executor == "local":
+        launch.processes = place.processes
     tracker = open_tracking(jobs.tracking, place.ledger)
     with stop_signals() as stop:
         tracker.open_sweep(manifest)
         for run_id in finished:  # complete under this parent too, without training
             tracker.finished(run_id)
         try:
+            launch.end("planning")
             failed = (
                 {} if executor is None
-                else _run_all(todo, executor, place, tracker, stop.event, quiet=options.quiet)
+                else _run_all(
+                    todo, executor, place, tracker, stop.event, launch, quiet=options.quiet
+                )
             )  # fmt: skip
+            launch.end("running")
         except HarnessError:
             tracker.close("KILLED", STOP_SECONDS)
             raise
         _close(tracker, stop)
+        launch.end("tracking")
         if stop.signum:
             raise StoppedError(stop.signum)
     return failed
@@ -262,7 +273,7 @@ def _close(tracker: NullTracker, stop: Stop) -> None:
 
 def _run_all(
     todo: Mapping[str, RunConfig], executor: Executor, place: Place, tracker: NullTracker,
-    stop: threading.Event, *, quiet: bool,
+    stop: threading.Event, launch: Launch, *, quiet: bool,
 ) -> dict[str, str]:  # fmt: skip
     from harness.execution.interface import Event, run_jobs
 
@@ -274,6 +285,9 @@ def _run_all(
         def on_event(event: Event) -> None:
             if event.kind == "note":
                 console.say(event.message)
+                return
+            if event.kind == "spent":
+                launch.heard(event.values)
                 return
             if event.kind in ("finished", "failed"):
                 meter.ended(event.run_ids)

@@ -62,6 +62,7 @@ class Chunk:
         self.diverged: list[int | None] = [None] * self.K
         self.final: list[dict[str, Tensor] | None] = [None] * self.K  # weights of ended runs
         self.seconds, self.started = 0.0, time.time()
+        self.evaluating = 0.0  # of this process's time: all but training
         self.step = 0
         if states:
             self._restore(states)
@@ -73,7 +74,9 @@ class Chunk:
             step = self.step
             looked = step % self.eval_every == 0 or step == self.steps
             if looked and not self._seen(step):
+                began = time.perf_counter()
                 self._evaluate(step)
+                self.evaluating += time.perf_counter() - began
             if step == self.steps or all(w is not None for w in self.final):
                 return self._finish()
             self._boundary()
@@ -214,7 +217,7 @@ class Chunk:
                 self.backend.load(k, weights)
         last = self.backend.evaluations(("train", "val", "test"))
         found = last.evaluate(range(self.K))
-        return [
+        records = [
             finish(
                 self.given[k], self.data, series=self.series[k], start=self.summary[k],
                 begun=self.begun[k], last=found[k], diverged_step=self.diverged[k],
@@ -224,3 +227,5 @@ class Chunk:
             )
             for k in range(self.K)
         ]  # fmt: skip
+        self.evaluating += time.perf_counter() - self.clock
+        return records

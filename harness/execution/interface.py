@@ -37,10 +37,10 @@ EXECUTORS = {  # engine.executor -> the class that carries chunks there, the pac
 
 @dataclass(frozen=True, kw_only=True)
 class Event:
-    """What happened to runs. kind: progress, evaluation, finished, failed; note: to nobody's run.
+    """What happened to runs. kind: progress, evaluation, finished, failed; of no run: note, spent.
 
     run_ids: whom it concerns, one where it failed; values: of an evaluation, metric -> a value a
-    run.
+    run; of spent, training, evaluation, bookkeeping -> [seconds of a process].
     """
 
     kind: str

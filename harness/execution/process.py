@@ -7,6 +7,7 @@
           {"kind": "evaluation", "run_ids": [...], "step": n, "values": {metric: [value a run]}}
           {"kind": "finished", "run_ids": [...]}
           {"kind": "failed", "run_ids": [one], "message": ..., "traceback": ...}
+          {"kind": "spent", "values": {"training" | "evaluation" | "bookkeeping": [seconds]}}
           {"kind": "note" | "broken", "message": ...}, {"kind": "chunk"}, {"kind": "stopped"}
 
 A line covers all runs that are trained together, so that a thousand small runs cost dozens of
@@ -26,7 +27,7 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import torch
@@ -111,6 +112,7 @@ class Work:
     replace: bool = False
     weights: bool = True
     live: Sequence[str] = ()
+    spent: dict[str, float] = field(default_factory=dict)  # seconds of the chunk being served
 
     def state(self, run_id: str, device: str) -> State | None:
         """Where an unfinished run stands; None from the beginning.
@@ -141,8 +143,19 @@ def serve(runs: Sequence[RunConfig], work: Work) -> None:
     Runs that stand at different steps are trained apart. Where memory does not suffice the runs
     are halved and tried again: the numbers do not depend on it. Any other error is narrowed down
     to the run it comes from, which is reported as failed; the others go on. LedgerError where the
-    ledger cannot be written.
+    ledger cannot be written. Where the time went is reported at the end.
     """
+    began = time.perf_counter()
+    work.spent.update(training=0.0, evaluation=0.0)
+    try:
+        _serve_all(runs, work)
+    finally:
+        rest = time.perf_counter() - began - sum(work.spent.values())
+        seconds = {name: [value] for name, value in (*work.spent.items(), ("bookkeeping", rest))}
+        work.emit({"kind": "spent", "values": seconds})
+
+
+def _serve_all(runs: Sequence[RunConfig], work: Work) -> None:
     data = load_data(runs[0].data)
     groups: dict[int | None, dict[str, tuple[RunConfig, State | None]]] = {}
     ids = [run.run_id(data.sha256, device_of(run)) for run in runs]
@@ -185,7 +198,7 @@ def _serve(group: Mapping[str, tuple[RunConfig, State | None]], work: Work) -> N
     items = list(group.items())  # outside of the handler: the failed stack's memory is free again
     half = len(items) // 2
     for part in (items[:half], items[half:]):
-        serve([run for _, (run, _) in part], work)
+        _serve_all([run for _, (run, _) in part], work)
 
 
 def _out_of_memory(error: Exception) -> bool:
@@ -225,13 +238,18 @@ def _train(group: Mapping[str, tuple[RunConfig, State | None]], work: Work) -> N
                 warned = True
                 work.emit({"kind": "note", "message": f"{error} Training goes on."})
 
+    began = time.perf_counter()
     with one_thread():
         chunk = Chunk(
             runs, data, states=states or None, on_evaluation=on_evaluation,
             on_step=on_step, on_states=on_states, stopping=work.stopping,
             wants_states=lambda: time.monotonic() - saved_at >= work.checkpoint_seconds,
         )  # fmt: skip
-        records = chunk.run()
+        try:
+            records = chunk.run()
+        finally:
+            work.spent["evaluation"] += chunk.evaluating
+            work.spent["training"] += time.perf_counter() - began - chunk.evaluating
     ledger.write_many(records, replace=work.replace, weights=work.weights)
     work.emit({"kind": "finished", "run_ids": ids})
 

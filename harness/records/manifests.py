@@ -23,7 +23,8 @@ class SweepManifest:
 
     configs: run_id -> nested plain settings; names: run_id -> what tells it from the others;
     varying: keys that differ; overrides: as the user gave them; tracking: experiment, address
-    without its password, parent's MLflow id once known.
+    without its password, parent's MLflow id once known; launches: for each command that trained
+    some of it, where its time went (see cli.launch), oldest first.
     """
 
     sweep_id: str
@@ -36,6 +37,7 @@ class SweepManifest:
     overrides: tuple[str, ...] = ()
     tracking: Mapping[str, Any] = field(default_factory=dict)
     components: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    launches: tuple[Mapping[str, Any], ...] = ()
 
     def to_plain(self) -> dict[str, Any]:
         """JSON values; settings that all runs share are held once."""
@@ -68,6 +70,7 @@ class SweepManifest:
             overrides=tuple(plain["overrides"]),
             tracking=plain["tracking"],
             components=plain.get("components", {}),
+            launches=tuple(plain.get("launches", ())),
         )
 
     def joined(self, other: SweepManifest) -> SweepManifest:
