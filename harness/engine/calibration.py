@@ -38,6 +38,10 @@ EPS = 0.005  # least estimate of a probability; from .003 to .01 raw squared err
 # the same NLL to .01 nats, at .001 and .03 it is .02 and .05 worse
 T_LOW, T_HIGH = 1e-3, 1e3  # a fit at such a bound means that the outputs say nothing
 TOLERANCE = 1e-7  # of log T
+# One fitted number costs 1 / (2 n) nats an example on new data when n were fitted on: with fewer
+# than 100 that is more than the .005 by which validation must rise to count as overfitting.
+LEAST = 100
+PRIOR = 1.0  # examples of no class in particular that are added to those fitted on, see `fit`
 
 
 @dataclass(frozen=True)
@@ -77,23 +81,33 @@ def nll(z_CV: Floats, pairs: Pairs, link: str = "softmax", temperature: float = 
     return _Curve(z_CV, pairs, link).at(1.0 / temperature)[0]
 
 
-def fit(z_CV: Floats, pairs: Pairs, links: tuple[str, ...] = ("softmax",)) -> Calibration:
-    """The link and the temperature in [1e-3, 1e3] with the least NLL; ties go to the first link."""
-    found = [_fit_temperature(_Curve(z_CV, pairs, link), link) for link in links]
+def fit(
+    z_CV: Floats, pairs: Pairs, links: tuple[str, ...] = ("softmax",), prior: float = 0.0
+) -> Calibration:
+    """The link and the temperature in [1e-3, 1e3] with the least NLL; ties go to the first link.
+
+    prior: so many further examples, spread over the contexts as the others are and evenly over the
+    symbols. With them a half whose every example is told right does not drive T to 0, where one
+    error on the other half would cost hundreds of nats.
+    """
+    found = [_fit_temperature(_Curve(z_CV, pairs, link, prior), link) for link in links]
     return min(found, key=lambda one: one.nll)
 
 
 class _Curve:
     """NLL as a function of b = 1/T: sum_C share_C logsumexp(b g_C) - b mean g[target]; convex."""
 
-    def __init__(self, z_CV: Floats, pairs: Pairs, link: str) -> None:
+    def __init__(self, z_CV: Floats, pairs: Pairs, link: str, prior: float = 0.0) -> None:
         row_C, place_P = np.unique(pairs.row_P, return_inverse=True)
         g_CV = scores(z_CV[row_C], link)
         self.g_CV = g_CV - g_CV.max(1, keepdims=True)  # 0 at most: exp cannot overflow
         self.n = pairs.n
         self.share_C = np.bincount(place_P, weights=pairs.count_P) / self.n
         target_P = self.g_CV[place_P, pairs.target_P]
-        self.right = float((target_P * pairs.count_P).sum()) / self.n
+        right = float((target_P * pairs.count_P).sum())
+        if prior:
+            right += prior * float((self.share_C * self.g_CV.mean(1)).sum())
+        self.right = right / (self.n + prior)
 
     def at(self, b: float) -> tuple[float, float, float]:
         """NLL and its first two derivatives by b."""
@@ -156,7 +170,7 @@ def halves(data: Dataset) -> tuple[Pairs, Pairs] | None:
 def calibrated(
     loss: LossSpec, data: Dataset, logits: Any, pairs: Mapping[str, Any]
 ) -> dict[str, float]:
-    """The metrics of one run's final outputs; {} where they are not finite or there are no halves.
+    """The metrics of one run's final outputs; {} where they are not finite, or examples are few.
 
     logits: (C, V) tensor over the merged contexts of an EvaluationSet; pairs: its splits.
     nll_calibrated/val (nats per character, second half of validation), calibration/temperature,
@@ -164,29 +178,60 @@ def calibrated(
     nll_calibrated/train with the reading that was fitted on validation.
     """
     parts = halves(data)
-    z_CV = logits.detach().cpu().double().numpy()
-    if parts is None or not np.isfinite(z_CV).all():
+    z_CV = _outputs(loss, data, logits)
+    if parts is None or too_few(data) or not np.isfinite(z_CV).all():
         return {}
     val, train = pairs["val"], pairs["train"]
-    if data.kind == "binary":
-        z_CV = (loss.columns or _two_columns)(z_CV[:, 0])
     row_C = np.zeros(len(data.val.contexts_CT), dtype=np.int64)  # own context -> merged row
     own_P = data.val.context_N if data.kind == "binary" else data.val.pair_context_P
     row_C[own_P] = val.row_P.cpu().numpy()
     first, second = (Pairs(row_C[p.row_P], p.target_P, p.count_P) for p in parts)
-    best = fit(z_CV, first, loss.links)
-    target_P = train.target_P.cpu().numpy()
-    if data.kind == "binary":
-        target_P = (target_P + 1) // 2
-    learned = Pairs(train.row_P.cpu().numpy(), target_P, train.count_P.cpu().numpy())
+    best = fit(z_CV, first, loss.links, PRIOR)
     after = nll(z_CV, second, best.link, best.temperature)
     return {
         "nll_calibrated/val": after,
-        "nll_calibrated/train": nll(z_CV, learned, best.link, best.temperature),
+        "nll_calibrated/train": nll(z_CV, _learned(data, train), best.link, best.temperature),
         "calibration/temperature": best.temperature,
         "calibration/link": float(LINKS.index(best.link)),
         "calibration/gain": nll(z_CV, second) - after,
     }
+
+
+def too_few(data: Dataset) -> str:
+    """Why outputs on these data are not calibrated; "" where they can be."""
+    parts = halves(data)
+    n = 0 if parts is None else int(parts[0].n)
+    what = "points" if data.kind == "binary" else "characters"
+    if n >= LEAST:
+        return ""
+    return f"not calibrated: half of validation has {n} {what}, fewer than {LEAST}"
+
+
+def read_on_train(
+    loss: LossSpec, data: Dataset, logits: Any, pairs: Mapping[str, Any]
+) -> float | None:
+    """Training NLL after the reading that suits the training split itself, nats per character.
+
+    For the verdict alone, where validation has too few examples to fit on. None where outputs are
+    not finite.
+    """
+    z_CV, learned = _outputs(loss, data, logits), _learned(data, pairs["train"])
+    if not np.isfinite(z_CV).all():
+        return None
+    best = fit(z_CV, learned, loss.links, PRIOR)
+    return nll(z_CV, learned, best.link, best.temperature)
+
+
+def _outputs(loss: LossSpec, data: Dataset, logits: Any) -> Floats:
+    z_CV: Floats = logits.detach().cpu().double().numpy()
+    return (loss.columns or _two_columns)(z_CV[:, 0]) if data.kind == "binary" else z_CV
+
+
+def _learned(data: Dataset, train: Any) -> Pairs:
+    """The training split's pairs, with labels -1 and +1 as classes 0 and 1."""
+    target_P = train.target_P.cpu().numpy()
+    target_P = (target_P + 1) // 2 if data.kind == "binary" else target_P
+    return Pairs(train.row_P.cpu().numpy(), target_P, train.count_P.cpu().numpy())
 
 
 def _two_columns(z_C: Floats) -> Floats:

@@ -14,7 +14,7 @@ from harness.config.foreign import stored_components
 from harness.config.run import NUMERICS, RunConfig
 from harness.data.baselines import floors
 from harness.data.dataset import Dataset
-from harness.engine.calibration import calibrated, told
+from harness.engine.calibration import calibrated, read_on_train, told, too_few
 from harness.engine.evaluation import SplitPairs
 from harness.engine.objectives import loss_values
 from harness.records.record import RunRecord, environment
@@ -104,6 +104,18 @@ def bound(nats: float) -> str:
     return f"at most 10^-{int(nats / math.log(10))}"
 
 
+def _learned(
+    run: RunConfig, data: Dataset, fair: Mapping[str, float], logits: Tensor,
+    pairs: Mapping[str, SplitPairs],
+) -> float | None:  # fmt: skip
+    """Training NLL as a loss's outputs mean it; None where that is nll/train itself."""
+    if run.loss.spec.log_probabilities:
+        return None
+    if fair:
+        return fair["nll_calibrated/train"]
+    return read_on_train(run.loss.spec, data, logits, pairs)
+
+
 def finish(
     run: RunConfig, data: Dataset, *, series: Series, start: Mapping[str, float],
     begun: StartVerdict, last: Mapping[str, float], diverged_step: int | None,
@@ -116,6 +128,7 @@ def finish(
     summary = {**start, **last}
     lows = _floors(data)
     fair = {} if diverged_step is not None else calibrated(run.loss.spec, data, logits, pairs)
+    few = too_few(data)
     summary |= lows | fair | end_summary(data, last, pairs["train"].n)
     curves = {n: (np.asarray(s, np.int64), np.asarray(v)) for n, (s, v) in series.items()}
     label, judged = judge(
@@ -123,9 +136,7 @@ def finish(
         unigram=lows.get("floor/unigram"),
         context_floor=lows.get("floor/context"),
         diverged_step=diverged_step,
-        calibrated_train=(
-            None if run.loss.spec.log_probabilities else fair.get("nll_calibrated/train")
-        ),
+        calibrated_train=_learned(run, data, fair, logits, pairs),
     )
     summary |= judged
     norm = weight_norm(weights)
@@ -159,7 +170,7 @@ def finish(
             "start_kind": begun.kind,
             "started": started,
             "seconds": seconds,
-            **({"calibration": told(fair)} if fair else {}),
+            **({"calibration": told(fair)} if fair else {"calibration": few} if few else {}),
             **({"components": foreign} if (foreign := stored_components([run])) else {}),
         },
     )

@@ -50,7 +50,7 @@ class Yardstick:
         if self.apart:
             return (
                 f"{self.metric}, each loss apart (to compare losses, outputs must be calibrated, "
-                "and some runs had too few validation words for that or were stopped early)"
+                "and some runs had too few validation examples for that or were stopped early)"
             )
         return self.metric
 

@@ -13,6 +13,7 @@ from harness import Data, Init, Loss, Optim, RunConfig, Train, load_data, train
 from harness.components.losses import LOSSES
 from harness.engine.calibration import (
     EPS,
+    LEAST,
     LINKS,
     Pairs,
     calibrated,
@@ -20,6 +21,7 @@ from harness.engine.calibration import (
     halves,
     nll,
     scores,
+    too_few,
 )
 
 RNG = np.random.default_rng(3)
@@ -143,10 +145,13 @@ def test_a_trained_run_is_scored_on_the_half_it_was_not_fitted_on(loss):
         z, y = parts[fitting]
         return -np.log(softmax(scores(z, link) / t))[np.arange(len(y)), y].mean()
 
-    fitted = minimize_scalar(
-        lambda x: score(True, math.exp(x)), bounds=(-5, 5), method="bounded",
-        options={"xatol": 1e-4},
-    )  # fmt: skip
+    def objective(x):
+        """As `score` on the fitting half, with one example more whose target is any symbol."""
+        z, y = parts[True]
+        anyone = -np.log(softmax(scores(z, link) / math.exp(x))).mean()
+        return (len(y) * score(True, math.exp(x)) + anyone) / (len(y) + 1)
+
+    fitted = minimize_scalar(objective, bounds=(-5, 5), method="bounded", options={"xatol": 1e-4})
     t = record.summary["calibration/temperature"]
     assert math.log(t) == pytest.approx(fitted.x, abs=1e-3)
     after = record.summary["nll_calibrated/val"]
@@ -157,7 +162,7 @@ def test_a_trained_run_is_scored_on_the_half_it_was_not_fitted_on(loss):
 @pytest.mark.parametrize("loss", ["squared_error", "binary_cross_entropy", "max_margin"])
 def test_points_are_calibrated_too(loss):
     run = RunConfig(
-        data=Data(name="moons", words=300), loss=Loss(name=loss), init=Init(output_scale=0.1),
+        data=Data(name="moons", words=2000), loss=Loss(name=loss), init=Init(output_scale=0.1),
         train=Train(steps=50), optim=Optim(lr=0.01),
     )  # fmt: skip
     [record] = train([run])
@@ -172,3 +177,28 @@ def test_a_diverged_run_and_a_tiny_split_have_no_such_metric():
     data = load_data(Data(fraction=0.02))
     broken = torch.full((3, data.V), torch.nan)
     assert calibrated(LOSSES.get("mse"), data, broken, {"val": None, "train": None}) == {}
+
+
+def test_a_half_that_is_told_right_throughout_keeps_a_finite_temperature():
+    """n points of margin m, all on the right side: with one more of either class the chance of an
+    error is 1 / (2 (n + 1)), so m / T = ln(2 n + 1).
+    """
+    n, m = 250, 3.0
+    z = np.array([[m / 2, -m / 2], [-m / 2, m / 2]])
+    right = Pairs(np.array([0, 1]), np.array([0, 1]), np.array([n / 2, n / 2]))
+    assert fit(z, right).temperature < 0.2  # without it: only the bound of the search holds
+    got = fit(z, right, prior=1.0)
+    assert m / got.temperature == pytest.approx(math.log(2 * n + 1), rel=1e-6)
+    one_wrong = Pairs(np.array([0]), np.array([1]), np.array([1.0]))
+    assert nll(z, one_wrong, temperature=got.temperature) < 7
+
+
+def test_few_examples_are_not_fitted_on_and_the_record_says_why():
+    run = RunConfig(data=Data(name="moons", words=100), loss=Loss(name="squared_error"),
+                    train=Train(steps=20), optim=Optim(lr=0.01))  # fmt: skip
+    [record] = train([run])
+    assert not [name for name in record.summary if "calibra" in name]
+    said = record.provenance["calibration"]
+    assert said == "not calibrated: half of validation has 5 points, fewer than 100"
+    enough = load_data(Data(name="moons", words=20 * LEAST))
+    assert too_few(enough) == "" and halves(enough)[0].n == LEAST
