@@ -19,11 +19,11 @@ from harness.config.labels import text
 from harness.numerics.digits import number
 from harness.numerics.folding import estimate, mean_by_unit, pairs
 from harness.records.ranking import Standing, fingerprint
+from harness.records.verdicts import VERDICTS
 from harness.theory.advice import GOOD, Z_LIMIT, StartKind, start_kind
 
 COUNTED = {"floor/unigram_val": "symbols", "floor/bigram_val": "pairs",
            "floor/context_val": "contexts"}  # fmt: skip
-VERDICTS = ("underfit", "fit", "overfit", "diverged")
 
 
 def headline(swept: Swept, floors: Mapping[str, float]) -> list[str]:
@@ -212,7 +212,7 @@ def overfitting(swept: Swept) -> list[str]:
 
 
 def verdict_counts(swept: Swept) -> dict[str, int]:
-    """Runs by verdict, in the order underfit, fit, overfit, diverged."""
+    """Runs by verdict, in the order of VERDICTS."""
     found = swept.runs["verdict"].value_counts()
     return {v: int(found.get(v, 0)) for v in VERDICTS}
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from harness.config.foreign import recall
 from harness.config.run import run_config
-from harness.errors import ConfigError, shown
+from harness.errors import ConfigError, HarnessError, shown
 from harness.records.ledger import Ledger
 from harness.records.record import WEIGHTS, RunRecord
 from harness.records.saved import read_config
@@ -140,6 +140,11 @@ def _record_of(run: Any, content: bytes | None) -> RunRecord:
     plain = note.get("config") or nest({k: setting(v) for k, v in run.data.params.items()})
     verdict = tags["harness.verdict"]
     recall(json.loads(tags.get("harness.components", "{}")))
+    if verdict not in VERDICTS:
+        raise HarnessError(
+            f"run {tags['harness.run_id']} has the verdict {shown(verdict)}, which a newer version "
+            "of harness gave; update this one."
+        )
     told = ("version", "data_sha256", "numerics", "torch", "platform", "device")
     return RunRecord(
         config=run_config(plain),
@@ -147,7 +152,7 @@ def _record_of(run: Any, content: bytes | None) -> RunRecord:
         config_id=tags.get("harness.config_id", ""),
         series={},
         summary=dict(run.data.metrics),
-        verdict=verdict if verdict in VERDICTS else "fit",
+        verdict=verdict,
         weights=weights,
         symbols=tuple(note.get("symbols", ())),
         provenance={k: tags[f"harness.{k}"] for k in told if f"harness.{k}" in tags},

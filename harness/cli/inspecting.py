@@ -12,11 +12,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from harness.config.labels import short_names, text
+from harness.config.labels import nll_unit, short_names, text
 from harness.config.run import RunConfig
 from harness.errors import ConfigError, nearest
+from harness.records import verdicts
 from harness.records.ledger import Ledger
-from harness.records.record import RunRecord
+from harness.records.record import RunRecord, table_row
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -98,9 +99,13 @@ def _size_of(store: MlflowReader, parent: Any) -> tuple[int, list[str]]:
 
 
 def runs_of(table: SweepTable) -> list[dict[str, Any]]:
-    """A sweep's runs in its order: run_id, status, name, best/nll_val, verdict."""
-    names = [n for n in ("run_id", "status", "name", "best/nll_val", "verdict") if n in table.runs]
-    return [dict(zip(names, row, strict=True)) for row in table.runs[names].to_numpy().tolist()]
+    """A sweep's runs in its order: run_id, status, name, best/nll_val, verdict and why."""
+    names = ("run_id", "status", "name", "best/nll_val", "verdict")
+    return [
+        {name: row[name] for name in names if name in row}
+        | ({"why": verdicts.words(row)} if row["verdict"] else {})
+        for row in table.rows()
+    ]
 
 
 def runs_table(runs: Sequence[Mapping[str, Any]]) -> Table:
@@ -110,7 +115,7 @@ def runs_table(runs: Sequence[Mapping[str, Any]]) -> Table:
         best, ended = one.get("best/nll_val"), one["status"] == "FINISHED"
         number = f"{best:.4f}" if isinstance(best, float) and best == best else "-"
         table.add_row(
-            one["run_id"], one["name"] or "-", number, one["verdict"] if ended else one["status"]
+            one["run_id"], one["name"] or "-", number, one["why"] if ended else one["status"]
         )
     return table
 
@@ -169,8 +174,9 @@ def run_tables(record: RunRecord) -> list[tuple[str, Table]]:
     """(title, table) of one run: settings, those not at their default marked *; then numbers."""
     default = RunConfig().flat()
     head = _table("", "", header=False)
-    for name in ("run_id", "config_id", "verdict"):
-        head.add_row(name, getattr(record, name))
+    head.add_row("run_id", record.run_id)
+    head.add_row("config_id", record.config_id)
+    head.add_row("verdict", verdicts.words(table_row(record.to_plain())))
     for key in ("version", "git_commit", "torch", "platform", "device", "seconds", "calibration"):
         if key in record.provenance:
             head.add_row(key, text(record.provenance[key]))
@@ -182,9 +188,10 @@ def run_tables(record: RunRecord) -> list[tuple[str, Table]]:
     numbers = _table("metric", "value")
     for name in _ordered(record.summary):
         numbers.add_row(name, f"{record.summary[name]:.6g}")
+    unit = nll_unit([record.config.data.name])
     return [
         ("", head), ("Settings (* not at the default)", settings),
-        ("Final numbers, nats per character unless the name says otherwise", numbers),
+        (f"Final numbers, {unit} unless the name says otherwise", numbers),
     ]  # fmt: skip
 
 

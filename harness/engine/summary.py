@@ -104,16 +104,27 @@ def bound(nats: float) -> str:
     return f"at most 10^-{int(nats / math.log(10))}"
 
 
-def _learned(
+def _calibrated_ends(
     run: RunConfig, data: Dataset, fair: Mapping[str, float], logits: Tensor,
     pairs: Mapping[str, SplitPairs],
-) -> float | None:  # fmt: skip
-    """Training NLL as a loss's outputs mean it; None where that is nll/train itself."""
+) -> tuple[float | None, float | None] | None:  # fmt: skip
+    """The last NLL on training and validation as a loss's outputs mean them, for the verdict.
+
+    None where these are nll/train and nll/val themselves.
+    """
     if run.loss.spec.log_probabilities:
         return None
     if fair:
-        return fair["nll_calibrated/train"]
-    return read_on_train(run.loss.spec, data, logits, pairs)
+        return fair["nll_calibrated/train"], fair["nll_calibrated/val"]
+    return read_on_train(run.loss.spec, data, logits, pairs), None
+
+
+@lru_cache(maxsize=8)
+def _label_entropy(data: Dataset) -> float:
+    """The training NLL of knowing how often each target occurs, and nothing else."""
+    count_V = np.unique(data.train.y, return_counts=True)[1]
+    share_V = count_V / count_V.sum()
+    return float(-(share_V * np.log(share_V)).sum())
 
 
 def finish(
@@ -133,10 +144,10 @@ def finish(
     curves = {n: (np.asarray(s, np.int64), np.asarray(v)) for n, (s, v) in series.items()}
     label, judged = judge(
         curves,
-        unigram=lows.get("floor/unigram"),
+        unigram=lows.get("floor/unigram", _label_entropy(data)),
         context_floor=lows.get("floor/context"),
         diverged_step=diverged_step,
-        calibrated_train=_learned(run, data, fair, logits, pairs),
+        calibrated=_calibrated_ends(run, data, fair, logits, pairs),
     )
     summary |= judged
     norm = weight_norm(weights)

@@ -46,7 +46,7 @@ class RunRecord:
     """One finished run. Missing is absent: values that are not finite are left out here.
 
     series: metric -> (steps, values), equally long; summary: final value by metric name (nats per
-    character unless the name says otherwise); verdict: underfit, fit, overfit or diverged.
+    character unless the name says otherwise); verdict: one of verdicts.VERDICTS.
     weights: name -> tensor: embedding.weight (V, n_embd); hidden.<i>.weight (I, O) with bias (O),
     or gamma, beta, running_mean, running_var under batch norm; output.weight (I, V), output.bias
     (V). Empty where a retention rule dropped them.

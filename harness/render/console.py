@@ -13,6 +13,7 @@ from rich.table import Table
 
 from harness.config.labels import nll_unit, short_name, text
 from harness.numerics.folding import PLUS_MINUS, estimate
+from harness.records import verdicts
 from harness.records.ranking import Ranking, fingerprint, measured, ranking
 from harness.render.equal import EQUAL, equal_rows, joined
 from harness.theory.advice import BAD
@@ -104,7 +105,7 @@ def one_run(row: Row, remarks: Sequence[str] = ()) -> None:
     """One run's final numbers and what was remarked of it, on stdout."""
     table = Table(box=None, pad_edge=False, show_header=False)
     table.add_row("run", row["run_id"])
-    table.add_row("verdict", row["verdict"])
+    table.add_row("verdict", verdicts.words(row))
     for name in (
         "init/loss_uniform", "init/loss_expected", "init/loss_measured", "init/loss_z",
         "loss/train", "loss/val", "nll/train", "nll/val", "nll/test", "accuracy/val",

@@ -17,11 +17,11 @@ if TYPE_CHECKING:
 EXPERIMENT_NOTE = """Runs of **harness**: initial loss and overfitting, compared.
 
 A sweep is a parent run, its runs are nested under it and named by what varies. Losses are in nats
-per character on whole splits: `loss/*` in the run's own units, `nll/*` cross-entropy of
-softmax(logits), which can be compared between losses; `gap/*` is validation minus training;
-`init/*` is the first loss, expected and measured. The tag `harness.verdict` says underfit, fit,
-overfit or diverged: filter by `tags."harness.verdict" = 'overfit'`. All runs are in the
-parent's `runs.parquet`, all points of their curves in its `curves.parquet`.
+per character, of binary data per example, on whole splits: `loss/*` in the run's own units, `nll/*`
+cross-entropy of softmax(logits), which can be compared between losses; `gap/*` is validation less
+training; `init/*` is the first loss, expected and measured. The tag `harness.verdict` says
+underfit, fit, memorising, overfit or diverged: filter by `tags."harness.verdict" = 'overfit'`. All
+runs are in the parent's `runs.parquet`, all points of their curves in its `curves.parquet`.
 """
 
 

@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from harness.config.run import unnest
-from harness.records.record import RunRecord, environment
+from harness.records.record import RunRecord, environment, table_row
 from harness.records.saved import overrides_of
+from harness.records.verdicts import words
 from harness.system import KEYS
 from harness.tracking.entries import Point
 
@@ -134,12 +135,11 @@ def overrides_text(overrides: Sequence[str]) -> str:
 def run_note(record: RunRecord) -> str:
     """What a run's page says first, in Markdown."""
     known = record.summary
-    told = [f"**{record.verdict}**"]
+    told = [f"**{words(table_row(record.to_plain()))}**"]
     for text, names in (
         ("first loss {:.4f}, expected {:.4f}", ("init/loss_measured", "init/loss_expected")),
         ("lowest nll/val {:.4f} at step {:.0f}", ("best/nll_val", "best/step")),
         ("at the end {:.4f}", ("nll/val",)),
-        ("{:.4f} above nll/train", ("gap/nll",)),
     ):
         if all(name in known for name in names):
             told.append(text.format(*(known[name] for name in names)))

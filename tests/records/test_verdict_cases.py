@@ -65,6 +65,19 @@ def test_memorising_a_known_source_is_certified_and_learning_it_is_not():
     assert not any("memorisation" in w for w in learned.warnings)
 
 
+@pytest.mark.slow
+def test_memorising_agrees_with_what_a_known_source_proves():
+    """200 steps on 100 words of a known source, whose gap the source certifies as memory, and 2,000
+    on 3,000 words, which cost more than under their source even in training.
+    """
+    few, many = Data(name="markov", words=100), Data(name="markov", words=3000)
+    [by_heart] = train([case(data=few, train=Train(steps=200, eval_every=20))])
+    [learned] = train([case(data=many, train=Train(steps=2000, eval_every=200))])
+    assert by_heart.verdict == "memorising" and "overfit/onset_step" not in by_heart.summary
+    assert by_heart.summary["memorised/evidence"] > 10
+    assert learned.verdict == "fit" and learned.summary["memorised/evidence"] < 0
+
+
 def test_floors_and_perplexities_stand_in_every_record():
     [record] = train([case(train=Train(steps=2), loss=Loss(name="bce"))])
     got = record.summary

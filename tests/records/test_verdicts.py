@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from harness.records.verdicts import judge
+from harness.records.verdicts import judge, words
 
 STEPS = np.arange(0, 1100, 100)  # 11 evaluations
 
@@ -50,7 +50,7 @@ def test_overfit_curve_has_onset_at_its_best_step():
 def test_a_rise_that_is_not_confirmed_is_no_onset(tail):
     val = [3.3, 3.1, 2.9, 2.7, 2.6, 2.55, 2.5, 2.48, *tail]
     got, metrics = verdict(FALLING, val)
-    assert got == "fit"
+    assert got == "memorising"  # the gap is above 1, and no onset is confirmed
     assert "overfit/onset_step" not in metrics
 
 
@@ -62,7 +62,7 @@ def test_training_and_validation_rising_together_is_not_overfitting():
 def test_underfit_needs_both_little_learned_and_no_gap():
     flat = np.linspace(3.3, 2.7, 11)
     assert verdict(flat, flat + 0.02)[0] == "underfit"
-    assert verdict(flat, flat + 0.2)[0] == "fit"  # a gap: something was memorised
+    assert verdict(flat, flat + 0.2)[0] == "memorising"  # a gap: something was, by heart
     # half way from 2.8 to 1.2 is 2.0: a hair beyond it is a fit
     assert verdict(np.linspace(3.3, 1.99, 11), np.linspace(3.3, 2.0, 11))[0] == "fit"
     assert verdict(np.linspace(3.3, 2.01, 11), np.linspace(3.3, 2.02, 11))[0] == "underfit"
@@ -71,7 +71,55 @@ def test_underfit_needs_both_little_learned_and_no_gap():
 def test_what_has_not_beaten_the_unigram_in_training_is_underfit_whatever_its_gap():
     high = np.linspace(5.0, 2.9, 11)
     assert verdict(high, high + 0.3)[0] == "underfit"
-    assert verdict(high - 0.2, high + 0.1)[0] == "fit"  # 2.7: something was learned, and by heart
+    assert verdict(high - 0.2, high + 0.1)[0] == "memorising"  # 2.7: learned, and by heart
+
+
+@pytest.mark.parametrize(
+    ("train", "gap", "want"),
+    [
+        (1.88, 1.21, "memorising"),  # of .92 gained on the unigram 1.21 does not hold
+        (1.50, 0.93, "memorising"),  # of 1.30, .93
+        (1.50, 0.64, "fit"),  # just less than half of it
+        (2.10, 0.31, "fit"),  # .31 of .70: most of what was learned holds
+        (1.90, 0.46, "memorising"),  # .46 of .90
+        (2.60, 0.09, "underfit"),  # .09 is nothing to speak of, though nearly half of .2
+    ],
+)
+def test_memorising_is_a_gap_wider_than_half_of_what_training_gained(train, gap, want):
+    """Unigram 2.8. Validation falls to its end, so it has not turned."""
+    curve = np.linspace(3.3, train, 11)
+    assert verdict(curve, curve + np.linspace(0, gap, 11))[0] == want
+
+
+def test_validation_that_has_turned_is_overfitting_however_wide_the_gap():
+    val = [3.3, 2.9, 2.6, 2.5, 2.48, 2.5, 2.55, 2.6, 2.65, 2.7, 2.75]
+    assert verdict(FALLING, val)[0] == "overfit"
+
+
+def test_no_yardstick_of_learning_no_verdict_on_it():
+    curve = np.linspace(0.7, 0.1, 11)
+    assert verdict(curve, curve + 0.5, unigram=None, floor=None)[0] == "fit"
+    # binary labels, half and half: knowing that alone costs ln 2
+    assert verdict(curve, curve + 0.5, unigram=np.log(2), floor=None)[0] == "memorising"
+
+
+@pytest.mark.parametrize(
+    ("verdict_", "row", "said"),
+    [
+        ("fit", {"gap/nll": 0.314}, "fit, gap 0.31"),
+        ("memorising", {"gap/nll": 0.93}, "memorising, gap 0.93"),
+        ("overfit", {"overfit/excess": 0.27, "overfit/onset_step": 400.0, "gap/nll": 1.3},
+         "overfit, 0.27 above its best at step 400"),
+        ("underfit", {"nll/train": 2.71}, "underfit, training nll 2.71"),
+        ("diverged", {"best/nll_val": 3.3}, "diverged"),
+        ("fit", {}, "fit"),
+        ("fit", {"loss.name": "mse", "gap/nll": 0.01, "nll_calibrated/train": 2.0,
+                 "nll_calibrated/val": 2.4}, "fit, calibrated gap 0.40"),
+        ("fit", {"loss.name": "mse", "gap/nll": 0.01}, "fit"),
+    ],
+)  # fmt: skip
+def test_the_deciding_number_is_in_the_sentence(verdict_, row, said):
+    assert words({"verdict": verdict_, **row}) == said
 
 
 def test_underfit_without_a_known_floor_compares_with_the_unigram():
@@ -82,10 +130,15 @@ def test_underfit_without_a_known_floor_compares_with_the_unigram():
     assert verdict(flat, flat, unigram=None, floor=None)[0] == "fit"
 
 
-def test_calibrated_training_nll_replaces_the_raw_one():
-    flat = np.linspace(3.29, 3.2, 11)  # raw squared error: softmax of its logits says little
+def test_calibrated_values_replace_the_raw_ones():
+    flat = np.linspace(3.29, 3.2, 11)  # raw squared error: softmax of its outputs says little
     assert verdict(flat, flat)[0] == "underfit"
-    assert verdict(flat, flat, calibrated_train=1.7)[0] == "fit"
+    assert verdict(flat, flat, calibrated=(1.7, 1.9))[0] == "fit"
+    assert verdict(flat, flat, calibrated=(1.7, 2.5))[0] == "memorising"
+    assert verdict(flat, flat, calibrated=(2.9, 3.5))[0] == "underfit"
+    # too few validation examples to calibrate: training alone is judged
+    assert verdict(flat, flat, calibrated=(1.7, None))[0] == "fit"
+    assert verdict(flat, flat, calibrated=(2.9, None))[0] == "underfit"
 
 
 def test_diverged_keeps_what_was_known_and_nothing_else():
