@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import sqlite3
+import threading
+from pathlib import Path
+
 import pytest
 
 from harness.config.settings import Tracking
@@ -15,7 +19,7 @@ from harness.tracking.store import Store
 from harness.tracking.tables import TableStore
 from harness.tracking.writer import SweepWriter
 from tests.support.made import made_record
-from tests.support.stores import fresh_store, tables_of
+from tests.support.stores import fresh_store, search, tables_of
 
 pytestmark = pytest.mark.filterwarnings("default::DeprecationWarning", "default::ResourceWarning")
 NOW = 1_700_000_100_000_000_000
@@ -90,3 +94,101 @@ def test_every_row_of_every_table_is_the_clients(ledger, monkeypatch):
     assert {row["status"] for row in client["runs"]} == {"FINISHED", "FAILED"}
     assert all(client[name] for name in ("metrics", "latest_metrics", "params", "tags"))
     assert all(client[name] for name in ("datasets", "inputs", "input_tags"))
+
+
+def test_a_schema_that_was_not_tested_is_left_to_the_client(ledger, monkeypatch):
+    fresh_store("mlflow.db")
+    uri = store_address(None)
+    assert type(open_store(uri, "harness", None, "")) is TableStore
+    with sqlite3.connect("mlflow.db") as connection:
+        before = connection.execute("SELECT version_num FROM alembic_version").fetchone()[0]
+    connection.close()
+    assert before in tables.TESTED
+    monkeypatch.setattr(tables, "TESTED", ("another",))
+    assert type(open_store(uri, "harness", None, "")) is Store
+
+
+def sweep_of(ledger, count):
+    records = [made_record(seed) for seed in range(count)]
+    ledger.write_many(records)
+    return records, ledger.write_sweep(new_sweep({r.run_id: r.config for r in records}))
+
+
+def test_a_transaction_that_fails_leaves_nothing_and_is_written_later(ledger, monkeypatch):
+    fresh_store("mlflow.db")
+    records, sweep = sweep_of(ledger, 3)
+    writer = SweepWriter(Tracking(), store_address(None), sweep, ledger)
+    writer.open()
+    before = tables_of(store_address(None))
+    whole = tables.Rows.metrics
+
+    def dies(self, batch):
+        whole(self, batch)
+        raise OSError("the disk is full")
+
+    monkeypatch.setattr(tables.Rows, "metrics", dies)
+    assert set(writer.write(records)) == {record.run_id for record in records}
+    assert tables_of(store_address(None)) == before
+    assert not list(Path("mlartifacts").rglob("config.yaml"))
+    monkeypatch.setattr(tables.Rows, "metrics", whole)
+    assert writer.write(records) == {}
+    assert len(search(store_address(None), "tags.`harness.kind` = 'run'")) == 3
+
+
+def test_a_commit_whose_answer_was_lost_is_not_written_twice(ledger, monkeypatch):
+    fresh_store("mlflow.db")
+    records, sweep = sweep_of(ledger, 3)
+    writer = SweepWriter(Tracking(), store_address(None), sweep, ledger)
+    writer.open()
+    whole = TableStore._transact
+
+    def deaf(self, what):
+        whole(self, what)
+        raise ConnectionError("the connection was lost")
+
+    monkeypatch.setattr(TableStore, "_transact", deaf)
+    assert len(writer.write(records)) == 3
+    monkeypatch.setattr(TableStore, "_transact", whole)
+    writer.write(records)
+    found = search(store_address(None), "tags.`harness.kind` = 'run'")
+    assert sorted(run.data.tags["harness.run_id"] for run in found) == sorted(sweep.run_ids)
+
+
+def test_a_locked_database_is_waited_for(ledger):
+    fresh_store("mlflow.db")
+    records, sweep = sweep_of(ledger, 2)
+    writer = SweepWriter(Tracking(), store_address(None), sweep, ledger)
+    writer.open()
+    held = sqlite3.connect("mlflow.db", isolation_level=None, check_same_thread=False)
+    held.execute("BEGIN IMMEDIATE")
+    release = threading.Timer(0.5, lambda: held.execute("COMMIT"))
+    release.start()
+    assert writer.write(records) == {}
+    release.join()
+    held.close()
+
+
+def test_points_of_a_wider_run_are_its_latest_by_step_then_time_then_value(ledger):
+    """As MLflow's client has it, whatever the order in which points arrive."""
+    from harness.tracking.entries import Entry
+
+    fresh_store("one.db")
+    fresh_store("two.db")
+    points = [("x", 1.0, 10, 3), ("x", 5.0, 10, 1), ("x", 0.5, 11, 3), ("x", 0.7, 11, 3)]
+    found = {}
+    for uri, kind in (("sqlite:///one.db", Store), ("sqlite:///two.db", TableStore)):
+        store = open_store(store_address(uri), "harness", None, "")
+        put = kind.put
+        [place] = put(store, [(None, Entry(name="a", start_ms=5, points=points[:2]))])
+        put(store, [(place, Entry(name="a", start_ms=5, points=points, status="FINISHED"))])
+        rows = tables_of(store_address(uri))
+        found[kind] = rows["metrics"], rows["latest_metrics"], rows["runs"][0]["end_time"]
+    assert [row["value"] for row in found[Store][1]] == [0.7]
+    assert len(found[Store][0]) == 4
+
+    def plain(rows):
+        return [{k: v for k, v in row.items() if k != "run_uuid"} for row in rows]
+
+    assert plain(found[Store][0]) == plain(found[TableStore][0])
+    assert plain(found[Store][1]) == plain(found[TableStore][1])
+    assert found[Store][2] == found[TableStore][2] == 5

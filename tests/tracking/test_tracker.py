@@ -560,3 +560,50 @@ def test_counts_travel_as_tags_not_as_prose(tmp_path):
     assert tags["harness.runs"] == "2" and json.loads(tags["harness.varying"]) == ["seed"]
     dead = made_record(5, provenance={"start": "a dead start: ...", "start_kind": "a dead start"})
     assert projection.run_tags(dead, None)["harness.start_kind"] == "a dead start"
+
+
+# what people do to a store by hand
+
+
+def test_runs_whose_parent_was_deleted_come_under_a_new_one_once(ledger, store):
+    from mlflow import MlflowClient
+
+    records, sweep = filled(ledger, 2)
+    report = track(ledger, records, sweep)
+    before = {run.info.run_id for run in children(store)}
+    MlflowClient(store).delete_run(report.parent_id)
+    assert sync(ledger).written == 0
+    [parent] = search(store, "tags.`harness.kind` = 'sweep'")
+    assert parent.info.run_id != report.parent_id and parent.info.status == "FINISHED"
+    runs = children(store)
+    assert {run.info.run_id for run in runs} == before
+    assert {run.data.tags["mlflow.parentRunId"] for run in runs} == {parent.info.run_id}
+    assert sync(ledger).written == 0 and len(search(store)) == 3
+    assert forget_sweep(sweep) == 3
+    assert search(store) == []
+
+
+def test_a_run_that_is_there_twice_is_kept_once(ledger, store):
+    """As an earlier version left it where a parent had been deleted."""
+    records, sweep = filled(ledger, 2)
+    report = track(ledger, records, sweep)
+    writer = SweepWriter(Tracking(), store, sweep, ledger)
+    writer.open()
+    writer.children.clear()
+    writer.complete.clear()
+    assert writer.write(records) == {}  # doubled
+    assert len(children(store)) == 4
+    sync(ledger)
+    runs = children(store)
+    assert sorted(run.data.tags["harness.run_id"] for run in runs) == sorted(sweep.run_ids)
+    assert {run.data.tags["mlflow.parentRunId"] for run in runs} == {report.parent_id}
+
+
+def test_a_child_deleted_by_hand_is_written_again(ledger, store):
+    from mlflow import MlflowClient
+
+    records, sweep = filled(ledger, 2)
+    track(ledger, records, sweep)
+    MlflowClient(store).delete_run(children(store)[0].info.run_id)
+    assert sync(ledger).written == 1
+    assert [run.data.metrics["nll/val"] for run in children(store)] == [2.0, 2.01]
