@@ -21,14 +21,15 @@ pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(not BINARIES, reason="PostgreSQL is not installed"),
     pytest.mark.skipif(
-        importlib.util.find_spec("psycopg2") is None, reason="psycopg2 is not installed"
+        importlib.util.find_spec("psycopg") is None, reason="psycopg is not installed"
     ),
+    pytest.mark.filterwarnings("default::DeprecationWarning", "default::ResourceWarning"),
 ]
 
 
 @pytest.fixture(scope="module")
 def postgres(tmp_path_factory):
-    """Address of a fresh PostgreSQL server with a password."""
+    """Address of a fresh PostgreSQL server with a password, as a team writes it."""
     folder = tmp_path_factory.mktemp("postgres")
     binaries, port, password = BINARIES[0], free_port(), "s3cret-w0rd"
     (folder / "password").write_text(password)
@@ -57,9 +58,18 @@ def postgres(tmp_path_factory):
         )  # fmt: skip
     except subprocess.CalledProcessError as error:
         pytest.skip(f"PostgreSQL does not start here: {(error.stderr or b'')[-200:]}")
-    yield f"postgresql+psycopg2://harness:{password}@127.0.0.1:{port}/postgres"
+    yield f"postgresql://harness:{password}@127.0.0.1:{port}/postgres"
     stop = [binaries / "pg_ctl", "-D", folder / "db", "-m", "immediate", "stop"]
-    subprocess.run(stop, **run)
+    subprocess.run(stop, **run | {"check": False})
+
+
+def database(postgres, name):
+    """Address of a database of its own on that server."""
+    import psycopg
+
+    with psycopg.connect(postgres, autocommit=True) as connection:
+        connection.execute(f'CREATE DATABASE "{name}"')
+    return f"{postgres.rpartition('/')[0]}/{name}"
 
 
 @pytest.fixture(scope="module")
@@ -87,7 +97,7 @@ def test_a_sweep_through_the_server_and_from_it_back(server, tmp_path):
 
 
 def test_straight_to_the_database_and_without_its_password_on_disk(postgres, server, tmp_path):
-    """The server has made the tables; here the database itself is the tracking address."""
+    """The server has made the tables; here the database itself, postgresql://, is the address."""
     words = [*GRID, "tracking.experiment=straight"]
     code, _, err = harness(*words, cwd=tmp_path, MLFLOW_TRACKING_URI=postgres)
     assert code == 0 and "did not take" not in err, err
@@ -95,3 +105,34 @@ def test_straight_to_the_database_and_without_its_password_on_disk(postgres, ser
     assert (code, out) == (0, "0 runs written to MLflow.\n"), err
     told = [p for p in tmp_path.rglob("*") if p.is_file() and b"s3cret" in p.read_bytes()]
     assert told == []
+
+
+def test_every_row_of_every_table_is_the_clients_here_too(postgres, tmp_path, monkeypatch):
+    from harness.tracking.addresses import store_address
+    from tests.tracking import test_tables as same
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("harness.tracking.writer.time.time_ns", lambda: same.NOW)
+    first, second = (store_address(database(postgres, name)) for name in ("one", "two"))
+    client, direct = same.both_ways(Ledger("runs"), monkeypatch, first, second)
+    for rows in (client["experiments"], direct["experiments"]):
+        for row in rows:
+            row.update(dict.fromkeys(same.TIMES, 0))
+    assert {name: len(rows) for name, rows in client.items()} == {
+        name: len(rows) for name, rows in direct.items()
+    }
+    for name, rows in client.items():
+        for mine, theirs in zip(rows, direct[name], strict=True):
+            assert mine == theirs, name
+
+
+def test_an_address_that_names_the_older_driver_works_where_that_is_installed(postgres, server):
+    pytest.importorskip("psycopg2")
+    from harness.tracking.addresses import store_address
+    from harness.tracking.opening import open_store
+    from harness.tracking.tables import TableStore
+
+    named = postgres.replace("postgresql:", "postgresql+psycopg2:")
+    store = open_store(store_address(named), "older driver", None, "")
+    assert type(store) is TableStore
+    assert store.children("0" * 16) == []

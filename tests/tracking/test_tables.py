@@ -23,6 +23,7 @@ from tests.support.stores import fresh_store, search, tables_of
 
 pytestmark = pytest.mark.filterwarnings("default::DeprecationWarning", "default::ResourceWarning")
 NOW = 1_700_000_100_000_000_000
+TIMES = ("creation_time", "last_update_time")  # of the experiment, which the client makes
 
 
 @pytest.fixture
@@ -79,10 +80,9 @@ def test_every_row_of_every_table_is_the_clients(ledger, monkeypatch):
     client, direct = both_ways(
         ledger, monkeypatch, store_address("sqlite:///one.db"), store_address("sqlite:///two.db")
     )
-    times = ("creation_time", "last_update_time")  # of the experiment, which the client makes
     for rows in (client["experiments"], direct["experiments"]):
         for row in rows:
-            row.update(dict.fromkeys(times, 0))
+            row.update(dict.fromkeys(TIMES, 0))
     assert list(client) == list(direct)
     assert {name: len(rows) for name, rows in client.items() if rows} == {
         name: len(rows) for name, rows in direct.items() if rows
