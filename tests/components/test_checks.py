@@ -1,11 +1,25 @@
 """check(spec) finds nothing wrong with what is built in, and finds what is wrong elsewhere."""
 
 import dataclasses
+import re
 
 import pytest
 import torch
 
-from harness.components import LOSSES, LossSpec, check, register
+from harness.components import (
+    LOSSES,
+    REGISTRIES,
+    ActivationSpec,
+    BiasSpec,
+    InitSpec,
+    LossSpec,
+    OptimizerSpec,
+    PenaltySpec,
+    ScheduleSpec,
+    check,
+    register,
+)  # fmt: skip
+from harness.components.biases import BiasLaw
 from harness.components.losses import Constant
 from harness.errors import ConfigError
 
@@ -50,7 +64,7 @@ def test_a_value_alone_is_enough():
 def test_what_is_wrong_is_said(change, message):
     found = check(dataclasses.replace(CE, **change))
     assert len(found) >= 1
-    assert any(__import__("re").search(message, text) for text in found), found
+    assert any(re.search(message, text) for text in found), found
 
 
 def test_a_likelihood_that_is_none_and_a_margin_that_differs():
@@ -65,3 +79,60 @@ def test_register_finds_the_kind_by_the_spec():
         register("x", 3)
     with pytest.raises(ConfigError, match="'mse' is built in"):
         register("mse", CE)
+
+
+PARTS = [
+    (kind, name)
+    for kind, registry in REGISTRIES.items()
+    if kind not in ("losses", "metrics")
+    for name in registry.built_in()
+]
+
+
+@pytest.mark.parametrize(("kind", "name"), PARTS)
+def test_every_other_built_in_component_agrees_with_itself(kind, name):
+    assert check(REGISTRIES[kind].get(name)) == []
+
+
+def normal(fan_in, fan_out, gain, rng):
+    return rng.standard_normal((fan_in, fan_out))
+
+
+@pytest.mark.parametrize(
+    ("spec", "message"),
+    [
+        (InitSpec(draw=lambda i, o, g, rng: rng.standard_normal((o, i))), "gives shapes"),
+        (InitSpec(draw=normal, std=lambda i, o, g: 2.0), "std says 2; what is drawn"),
+        (
+            InitSpec(draw=normal, std=lambda i, o, g: 1.0, kurtosis=-1.2),
+            "kurtosis is given as -1.2",
+        ),
+        (InitSpec(draw=normal, embedding_std=3.0), "embedding_std says 3"),
+        (
+            BiasSpec(draw=lambda n, s, rng, t: rng.normal(size=n), law=lambda s: BiasLaw()),
+            "std is 0",
+        ),
+        (ActivationSpec(function=torch.tanh, array=lambda x: x), "array differs from function"),
+        (
+            ActivationSpec(function=torch.sin, backward=lambda d, pre, h: d.zero_()),
+            "backward differs",
+        ),
+        (ScheduleSpec(factor=lambda step, steps: -1.0), "must be a number of 0 or more"),
+        (PenaltySpec(value=lambda w: w.square().sum(), gradient=lambda w: w), "gradient differs"),
+        (PenaltySpec(stage="constraint"), "lacks project"),
+        (
+            PenaltySpec(value=lambda w: w.sum(), keeps_zeros=True),
+            "keeps_zeros is true, but parameters",
+        ),
+        (
+            OptimizerSpec(step=lambda w, g, s, b, rate, t: w.add_(g * rate)),
+            "do not descend into a quadratic",
+        ),
+        (
+            OptimizerSpec(step=lambda w, g, s, b, rate, t: w.sub_(rate * g.mean(0, keepdim=True))),
+            "beside other runs than alone",
+        ),
+    ],
+)
+def test_what_is_wrong_in_other_kinds_is_said(spec, message):
+    assert any(re.search(message, text) for text in check(spec)), check(spec)
