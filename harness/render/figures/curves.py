@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from harness.components.losses import LOSSES
 from harness.numerics.digits import number
 from harness.render.figures import style
 from harness.render.figures.selection import facets, floor_lines, held_sentence, most
@@ -14,9 +15,9 @@ from harness.render.figures.selection import facets, floor_lines, held_sentence,
 if TYPE_CHECKING:
     from harness.analysis.effects import Key, Swept
 
-MSE_NOTE = (
-    "Softmax is the wrong link for the raw logits of `mse`: its nll overstates how bad it is; "
-    "compare it by accuracy or by the calibrated nll."
+RAW_NOTE = (
+    "Softmax is the wrong link for the raw logits of {}: the nll overstates how bad they are; "
+    "compare by accuracy or by the calibrated nll."
 )
 LINES = (("solid", "validation"), ("dashed", "training"))
 DOTTED = ("dotted", "floors by counting")
@@ -59,7 +60,9 @@ def curve_figure(
     what = "Cross-entropy of softmax(logits)" if metric == "nll" else "Loss"
     colour = f" Colours: `{key.name}`." if key else ""
     notes = ["Lines above the upper edge are cut: the first steps of a bad start."] * cut
-    notes += [MSE_NOTE] * (metric == "nll" and "mse" in caught)
+    raw = [name for name in caught if name in LOSSES and not LOSSES.get(name).log_probabilities]
+    if metric == "nll" and raw:
+        notes.append(RAW_NOTE.format(", ".join(f"`{name}`" for name in raw)))
     band = ("band", "± 1 sd over runs of all other settings" if mixed else "± 1 sd over seeds")
     return style.Figure(
         name=name, title=title, panels=panels, note=" ".join(notes),
