@@ -24,6 +24,7 @@ _HOMES = {
     "Ledger": "records.ledger",
     "compare": "render.compare_table",
     "load_run": "analysis.lookup",
+    "read_sweep": "analysis.sources",
 }  # fmt: skip
 # no name here is also a module's: importing that module would replace the name
 

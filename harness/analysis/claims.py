@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from harness.analysis.lookup import MLFLOW_DIGITS, in_mlflow
+from harness.analysis.lookup import MLFLOW_DIGITS, in_mlflow, run_named
+from harness.analysis.places import Places, places
 from harness.config.foreign import recall
 from harness.config.run import RunConfig, nest, run_config
 from harness.config.settings import own_settings
@@ -49,17 +50,20 @@ class Claim:
     provenance: Mapping[str, Any] = field(default_factory=dict)
 
 
-def find_claim(run: str, *, ledger: Ledger, uri: str | None = None) -> Claim:
-    """The claim of a run_id or its first digits, of an MLflow run id, or of a saved config's file.
+def find_claim(run: str, where: Places | None = None) -> Claim:
+    """The claim of a run by any of its names (see lookup.find_record).
 
-    uri as tracking.uri; MLflow is asked where the ledger has no such run, and for its own ids.
-    ConfigError where nothing or too much answers to the name.
+    MLflow is asked where the ledger has no such run, and for its own ids. ConfigError where nothing
+    or too much answers to the name.
     """
+    where = where or places()
     if run.endswith((".yaml", ".yml")) or "/" in run or os.path.isfile(run):  # noqa: PTH113
-        return _of_file(Path(run), ledger, uri)
-    if len(run) != MLFLOW_DIGITS and any(run and one.startswith(run) for one in ledger.run_ids()):
-        return of_ledger(ledger, ledger.find_run(run))
-    return _of_mlflow(run, ledger, uri)
+        return _of_file(Path(run), where)
+    run, home = run_named(run, where), where.ledger
+    known = home.run_ids() if home is not None and len(run) != MLFLOW_DIGITS else []
+    if home is not None and any(run and one.startswith(run) for one in known):
+        return of_ledger(home, home.find_run(run))
+    return _of_mlflow(run, where)
 
 
 def of_ledger(ledger: Ledger, run_id: str) -> Claim:
@@ -78,7 +82,7 @@ def of_ledger(ledger: Ledger, run_id: str) -> Claim:
     )  # fmt: skip
 
 
-def _of_file(path: Path, ledger: Ledger, uri: str | None) -> Claim:
+def _of_file(path: Path, where: Places) -> Claim:
     """A saved config: its own settings, and the numbers of the run that has them."""
     from harness.data.dataset import load_data
     from harness.engine.device import device_of
@@ -94,7 +98,7 @@ def _of_file(path: Path, ledger: Ledger, uri: str | None) -> Claim:
         stamp.get("data_sha256") or load_data(config.data).sha256,
         stamp.get("device") or device_of(config),
     )
-    homes = [ledger]
+    homes = [where.ledger] if where.ledger is not None else []
     if path.absolute().parent.parent.name == "records":
         homes.append(Ledger(path.absolute().parents[2]))
     for home in homes:
@@ -110,7 +114,7 @@ def _of_file(path: Path, ledger: Ledger, uri: str | None) -> Claim:
             series=read_curves(beside.read_bytes()), weights=kept, provenance=stamp,
         )  # fmt: skip
     try:
-        return _of_mlflow(run_id, ledger, uri)
+        return _of_mlflow(run_id, where)
     except ConfigError as error:
         raise ConfigError(
             f"{path} describes run {run_id}, but there is nothing to compare with: {error} "
@@ -118,28 +122,28 @@ def _of_file(path: Path, ledger: Ledger, uri: str | None) -> Claim:
         ) from error
 
 
-def _of_mlflow(name: str, ledger: Ledger, uri: str | None) -> Claim:
+def _of_mlflow(name: str, where: Places) -> Claim:
     from harness.tracking import portable
     from harness.tracking.reader import setting
 
-    store, done = in_mlflow(name, ledger, uri)
+    store, done = in_mlflow(name, where)
     run, weights = done[0], [store.artifact(one, WEIGHTS) for one in done[:5]]
-    tags, where = run.data.tags, f"run {run.info.run_id} of MLflow at {redacted(store.uri)}"
+    tags, source = run.data.tags, f"run {run.info.run_id} of MLflow at {redacted(store.uri)}"
     recall(json.loads(tags.get("harness.components", "{}")))
     content = store.artifact(run, "config.yaml")
     if content is not None:
-        values = _yaml(content, f"config.yaml of {where}")
-        config, stamp = read_config(values, f"config.yaml of {where}"), _stamp(values)
+        values = _yaml(content, f"config.yaml of {source}")
+        config, stamp = read_config(values, f"config.yaml of {source}"), _stamp(values)
     else:
         values, stamp = nest({k: setting(text) for k, text in run.data.params.items()}), {}
-        check_whole(values, where, {"version": tags.get("harness.version", "of another version")})
+        check_whole(values, source, {"version": tags.get("harness.version", "of another version")})
         config = run_config(values)
     known = {k.removeprefix("harness."): setting(v) for k, v in tags.items()} | dict(stamp)
     known["data_sha256"] = stamp.get("data_sha256") or tags.get("harness.data_sha256")
     series, whole = store.curves(run)
     kept = next((portable.unpack(one)[0] for one in weights if one is not None), {})
     return Claim(
-        run_id=tags["harness.run_id"], source=where, config=config, series=series,
+        run_id=tags["harness.run_id"], source=source, config=config, series=series,
         whole=whole, verdict=tags["harness.verdict"], weights=kept,
         summary={k: v for k, v in run.data.metrics.items() if k not in series},
         weights_sha256=tags.get("harness.weights_sha256"), provenance=known,

@@ -1,234 +1,205 @@
-"""Where sweeps are found: a ledger first, where one is at hand, and any MLflow store.
+"""Sweeps and runs found by name, in a ledger or in MLflow, as tables.
 
-    table = read_sweep()                                  # the newest sweep
-    table = read_sweep(["1f3a", "experiment-name"], uri="http://server:5000")
-
-A colleague who has the MLflow store alone sees what the owner of the ledger sees: a sweep's parent
-carries one table of all runs (runs.parquet) and one of their curves (curves.parquet). Where a
-sweep was cut off before it wrote them, its child runs are read one by one.
+table = read_sweep()                                  # the newest sweep
+table = read_sweep(["1f3a", "experiment-name"], uri="http://server:5000")
 """
 
 from __future__ import annotations
 
-import json
-import os
-import shlex
-from collections.abc import Mapping, Sequence
+import dataclasses
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from harness.analysis.table import (
-    SweepTable,
-    join,
-    long_curves,
-    make_table,
-    read_curves_parquet,
-    read_runs_parquet,
-)  # fmt: skip
-from harness.config.foreign import recall
-from harness.config.run import unnest
+from harness.analysis.places import Folder, Places, places
+from harness.analysis.stored import ledger_table, mlflow_table, single_table
+from harness.analysis.table import SweepTable, join
 from harness.errors import ConfigError, nearest, shown
-from harness.records.ledger import Ledger
-from harness.records.record import CURVES
 from harness.tracking.addresses import redacted
 
 if TYPE_CHECKING:
-    import pandas as pd
-
-    from harness.records.manifests import SweepManifest
+    from harness.records.ledger import Ledger
     from harness.tracking.reader import MlflowReader
 
-OF_ONE_RUN = (
-    "started",
-    "seconds",
-    "start",
-    "start_kind",
-    "calibration",
-)  # provenance that no two runs share
-STEP_SERIES = ("loss/train", "loss/val", "nll/train", "nll/val", "penalty")
-ENVIRONMENT = ("version", "numerics", "torch", "platform", "device")  # tags harness.<name>
+
+LATEST = "newest:any"  # no user's word: the newest sweep or single run, whichever is newer
+
+
+@dataclass(frozen=True, kw_only=True)
+class Entry:
+    """A sweep, or (kind "single") a run trained by itself, of which `load` reads the table.
+
+    ids: what it may be called by: its own id and, in a store, MLflow's. runs: ids of its runs, as
+    far as they are known without reading more.
+    """
+
+    ids: tuple[str, ...]
+    kind: str
+    experiment: str | None
+    load: Callable[[], SweepTable]
+    runs: tuple[str, ...] = ()
 
 
 def read_sweep(
     selector: str | Sequence[str] = "newest", *, uri: str | None = None,
-    ledger: Ledger | str | os.PathLike[str] | None = None,
+    ledger: Folder | None = None,
 ) -> SweepTable:  # fmt: skip
     """One sweep, or several together, as a table; ConfigError where there is none such.
 
-    selector: "newest", "all", a sweep id or its first digits, the MLflow id of a sweep's parent,
-    or the name of an experiment (all its sweeps); or several of these. With `ledger` (an object or
-    its folder) sweeps are looked for there first, then in MLflow at `uri`, as tracking.uri.
+    selector: "newest", "all", the id or first digits of a sweep or of a run, the MLflow id of
+    either, or the name of an experiment (all its sweeps and single runs); or several of these.
+    ledger (an object or its folder) and uri (as tracking.uri) as in `places`: what is named is
+    looked at and nothing else; by default ./runs, then MLflow.
     """
     wanted = [selector] if isinstance(selector, str) else list(selector)
-    tables = find_sweeps(wanted or ["newest"], uri=uri, ledger=ledger)
+    tables = find_sweeps(wanted or ["newest"], places(ledger, uri))
     return tables[0] if len(tables) == 1 else join(tables)
 
 
-def find_sweeps(
-    selectors: Sequence[str], *, uri: str | None = None,
-    ledger: Ledger | str | os.PathLike[str] | None = None,
-) -> list[SweepTable]:  # fmt: skip
-    """One table a sweep, in the order asked for; ConfigError for what is in neither place."""
-    shelf = Ledger(ledger) if isinstance(ledger, (str, os.PathLike)) else ledger
-    own = shelf.sweeps() if shelf is not None else []
-    tables: dict[str, SweepTable] = {}
+def find_sweeps(selectors: Sequence[str], where: Places) -> list[SweepTable]:
+    """One table a sweep or run, in the order asked for; ConfigError for what is in no place."""
+    own = ledger_entries(where.ledger) if where.ledger is not None else []
     store: MlflowReader | None = None
+    stored: list[Entry] = []
+    chosen: dict[str, Entry] = {}
     for selector in selectors:
-        found = _among(selector, [sweep.sweep_id for sweep in own])
-        if found and shelf is not None:
-            for sweep in own:
-                if sweep.sweep_id in found and sweep.sweep_id not in tables:
-                    tables[sweep.sweep_id] = ledger_table(shelf, sweep)
-            continue
-        if store is None:
-            store = _store(uri, selector, shelf, [sweep.sweep_id for sweep in own])
-        for parent in _parents(store, selector, [sweep.sweep_id for sweep in own]):
-            tables.setdefault(parent.data.tags["harness.sweep_id"], mlflow_table(store, parent))
-    return list(tables.values())
+        found = choose(selector, own) or _run_of(selector, own)
+        if not found:
+            if store is None:
+                store = _store(where, selector, own)
+                stored = store_entries(store)
+            found = choose(selector, stored) or _stored_run(selector, store, stored)
+        if not found:
+            raise _unknown(selector, where, [*own, *stored])
+        for entry in found:
+            chosen.setdefault(entry.ids[0], entry)
+    return [entry.load() for entry in chosen.values()]
 
 
-def _store(
-    uri: str | None, selector: str, shelf: Ledger | None, own: Sequence[str]
-) -> MlflowReader:
-    from harness.tracking.reader import MlflowReader
+def ledger_entries(ledger: Ledger) -> list[Entry]:
+    """A ledger's sweeps and single runs, newest first."""
+    found = sorted(
+        ledger.sweeps() + ledger.sweeps("single"), key=lambda one: (-one.created_ms, one.sweep_id)
+    )
+    return [
+        Entry(
+            ids=(one.sweep_id,), kind=one.kind, experiment=one.tracking.get("experiment"),
+            load=lambda one=one: ledger_table(ledger, one),  # type: ignore[misc]
+            runs=tuple(one.run_ids),
+        )
+        for one in found
+    ]  # fmt: skip
 
+
+def store_entries(store: MlflowReader) -> list[Entry]:
+    """A store's sweeps and single runs, newest first, each once."""
+    out: dict[str, Entry] = {}
+    tops = [*store.parents(), *store.singles()]
+    for run in sorted(tops, key=lambda run: -run.info.start_time):
+        tags, kind = run.data.tags, run.data.tags["harness.kind"]
+        read = mlflow_table if kind == "sweep" else single_table
+        own = tags["harness.sweep_id" if kind == "sweep" else "harness.run_id"]
+        entry = Entry(
+            ids=(own, run.info.run_id), kind=kind,
+            experiment=store.experiments.get(run.info.experiment_id),
+            load=lambda read=read, run=run: read(store, run),  # type: ignore[misc]
+            runs=(own,) if kind == "single" else (),
+        )  # fmt: skip
+        out.setdefault(own, entry)
+    return list(out.values())
+
+
+def choose(selector: str, known: Sequence[Entry]) -> list[Entry]:
+    """The entries that a selector names; ConfigError where an id's first digits name several.
+
+    newest: the newest sweep or, where there is none, the newest single run. LATEST: the newer.
+    """
+    if selector == LATEST:
+        return list(known[:1])
+    if selector == "newest":
+        return [*(one for one in known if one.kind == "sweep"), *known][:1]
+    if selector == "all":
+        return list(known)
+    found = [one for one in known if selector and one.ids[0].startswith(selector)]
+    exact = [one for one in known if selector in one.ids]
+    if len(found) > 1 and not exact:
+        names = ", ".join(one.ids[0] for one in found[:5])
+        raise ConfigError(f"{shown(selector)} is not unique: {names}; give more digits.")
+    return exact[:1] or found or [one for one in known if one.experiment == selector]
+
+
+def part(table: SweepTable, run_id: str) -> SweepTable:
+    """One run of a sweep, as a table of its own."""
+    runs = table.runs[table.runs["run_id"] == run_id].reset_index(drop=True)
+    meta = {**table.meta, "name": f"run {run_id[:8]}", "runs": 1, "part_of": table.meta["sweep_id"]}
+    meta["sweeps"] = [{k: v for k, v in meta.items() if k != "sweeps"}]
+
+    def curves() -> Any:
+        every = table.curves
+        return every[every["run_id"] == run_id].reset_index(drop=True)
+
+    return dataclasses.replace(table, runs=runs, meta=meta, load_curves=curves)
+
+
+def _run_of(selector: str, known: Sequence[Entry]) -> list[Entry]:
+    """The one run of a sweep whose id begins so."""
+    homes = {
+        run_id: one for one in reversed(known) for run_id in one.runs
+        if selector and run_id.startswith(selector)
+    }  # fmt: skip
+    if len(homes) > 1 and selector not in homes:
+        few = ", ".join(sorted(homes)[:5])
+        raise ConfigError(f"run {shown(selector)} is not unique: {few}; give more digits.")
+    if not homes:
+        return []
+    run_id = selector if selector in homes else next(iter(homes))
+    home = homes[run_id]
+    return [_one(home, run_id)]
+
+
+def _one(home: Entry, run_id: str) -> Entry:
+    return Entry(
+        ids=(run_id,), kind="part", experiment=home.experiment, runs=(run_id,),
+        load=lambda: part(home.load(), run_id),
+    )  # fmt: skip
+
+
+def _stored_run(selector: str, store: MlflowReader, known: Sequence[Entry]) -> list[Entry]:
+    """The one run in MLflow, a child of some sweep, whose id or MLflow id begins so."""
+    found = store.runs_named(selector) if selector else []
+    homes = {
+        run.data.tags["harness.run_id"]: run.data.tags.get("harness.sweep_id") for run in found
+    }
+    if len(homes) > 1:
+        few = ", ".join(sorted(homes)[:5])
+        raise ConfigError(f"run {shown(selector)} is not unique: {few}; give more digits.")
+    return [_one(one, run_id) for run_id, sweep in homes.items() for one in known
+            if one.ids[0] == sweep]  # fmt: skip
+
+
+def _store(where: Places, selector: str, own: Sequence[Entry]) -> MlflowReader:
     try:
-        return MlflowReader(uri)
+        return where.store()
     except ConfigError as error:
-        if shelf is None:
+        if where.ledger is None:
             raise
         if own:
-            raise _unknown(selector, own) from error
-        raise ConfigError(f"there is no sweep in {shelf.root}, and {error}") from error
+            raise _unknown(selector, where, own) from error
+        raise ConfigError(
+            f"there is no sweep and no run in {where.ledger.root}"
+            + (f", and {error}" if where.mlflow else "; start one with `harness sweep`.")
+        ) from error
 
 
-def _among(selector: str, ids: Sequence[str]) -> list[str]:
-    """Sweep ids that a selector names, of those listed newest first."""
-    if selector == "newest":
-        return list(ids[:1])
-    if selector == "all":
-        return list(ids)
-    found = [one for one in ids if selector and one.startswith(selector)]
-    if len(found) > 1 and selector not in found:
-        raise ConfigError(f"sweep {shown(selector)} is not unique: {', '.join(found[:5])}.")
-    return found
-
-
-def _parents(store: MlflowReader, selector: str, own: Sequence[str]) -> list[Any]:
-    every = store.parents()
-    by_id = {run.data.tags["harness.sweep_id"]: run for run in reversed(every)}
-    ids = [run.data.tags["harness.sweep_id"] for run in every]
-    found = [by_id[one] for one in _among(selector, list(dict.fromkeys(ids)))]
-    if not found:
-        found = [run for run in every if run.info.run_id == selector]
-    if not found:
-        homes = [i for i, name in store.experiments.items() if name == selector]
-        found = [run for run in every if run.info.experiment_id in homes]
-    if not found:
-        if selector in ("newest", "all"):
-            raise ConfigError(
-                f"there is no sweep at {redacted(store.uri)}; start one with `harness sweep`."
-            )
-        raise _unknown(selector, [*own, *ids, *store.experiments.values()])
-    return found
-
-
-def _unknown(selector: str, known: Sequence[str]) -> ConfigError:
-    names = list(dict.fromkeys(known))
+def _unknown(selector: str, where: Places, known: Sequence[Entry]) -> ConfigError:
+    if selector in ("newest", "all", LATEST):
+        at = redacted(where.store().uri) if where.mlflow else where.words
+        return ConfigError(f"there is no sweep at {at}; start one with `harness sweep`.")
+    names = list(dict.fromkeys(one.ids[0] for one in known))
+    names += list(dict.fromkeys(one.experiment for one in known if one.experiment))
     few = ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")
     return ConfigError(
         f"there is no sweep {shown(selector)}; allowed: newest, all, the first digits of a sweep's "
-        f"id, or an experiment's name; known: {few or 'none'} (see `harness list`)."
+        f"or run's id, or an experiment's name; known: {few or 'none'} (see `harness list`)."
         f"{nearest(selector, names)}"
     )
-
-
-def ledger_table(ledger: Ledger, sweep: SweepManifest) -> SweepTable:
-    """A sweep as the ledger holds it."""
-    rows = ledger.table(sweep.sweep_id)
-    first = next((row["run_id"] for row in rows if row["status"] == "FINISHED"), None)
-    plain = ledger.read_plain(first) if first else None
-    known = plain["provenance"] if plain else {}
-    settings = list(dict.fromkeys(k for config in sweep.configs.values() for k in unnest(config)))
-    meta = {
-        "sweep_id": sweep.sweep_id, "name": f"sweep {sweep.sweep_id[:8]}",
-        "created": sweep.created_ms / 1000, "overrides": tuple(sweep.overrides),
-        "experiment": sweep.tracking.get("experiment"), "source": "ledger",
-        "runs": len(sweep.run_ids), "data": {"sha256": known.get("data_sha256")},
-        "environment": {k: v for k, v in known.items() if k not in OF_ONE_RUN},
-    }  # fmt: skip
-
-    def curves() -> pd.DataFrame:
-        ids = [row["run_id"] for row in rows if row["config_id"]]
-        parts: dict[str, Mapping[str, Any]] = {run_id: {} for run_id in ids}
-        for run_id, series in ledger.curves(ids):
-            parts[run_id] = {n: series[n] for n in STEP_SERIES if n in series}
-        return long_curves(parts)
-
-    return make_table(rows, settings, meta, curves)
-
-
-def mlflow_table(store: MlflowReader, parent: Any) -> SweepTable:
-    """A sweep as MLflow and its artifacts show it."""
-    from harness.tracking.reader import child_row, setting
-
-    tags = parent.data.tags
-    recall(json.loads(tags.get("harness.components", "{}")))
-    content = None if parent.info.status == "RUNNING" else store.artifact(parent, "runs.parquet")
-    meta: dict[str, Any] = {
-        "sweep_id": tags["harness.sweep_id"], "name": parent.info.run_name,
-        "created": parent.info.start_time / 1000,
-        "experiment": store.experiments.get(parent.info.experiment_id),
-        "source": redacted(store.uri),
-        "mlflow_run_id": parent.info.run_id, "environment": {}, "data": {},
-    }  # fmt: skip
-    if floors := {k: v for k, v in parent.data.metrics.items() if k.startswith("floor/")}:
-        meta["floors"] = floors
-    rows: pd.DataFrame | list[dict[str, Any]]
-    some: list[Any] = []  # one finished child: its tags say what the data and the machine were
-    if content is not None:
-        rows, settings, overrides = read_runs_parquet(content)
-        meta["overrides"] = _overrides(store, parent) if overrides is None else overrides
-        meta["runs"] = len(rows)
-        if "mlflow_run_id" in rows and len(rows):
-            ids = rows.loc[rows["status"] == "FINISHED", "mlflow_run_id"].dropna().tolist()
-            here = [parent.info.experiment_id]
-            some = store.search(f"attributes.run_id = '{ids[0]}'", experiments=here) if ids else []
-    else:
-        children = store.children(parent)
-        rows = [child_row(run) for run in children]
-        settings = list(dict.fromkeys(key for run in children for key in run.data.params))
-        meta["runs"] = len(children)
-        meta["overrides"] = _overrides(store, parent)
-        some = [run for run in children if run.info.status == "FINISHED"]
-    for run in some[:1]:
-        own = run.data.tags
-        meta["data"] = {"sha256": own.get("harness.data_sha256")}
-        meta["environment"] = {
-            key: setting(own[f"harness.{key}"]) for key in ENVIRONMENT if f"harness.{key}" in own
-        }
-    if "mlflow.source.git.commit" in tags:
-        meta["environment"]["git_commit"] = tags["mlflow.source.git.commit"]
-        meta["environment"]["git_dirty"] = tags.get("harness.git_dirty") == "true"
-    meta["environment"].setdefault("version", tags.get("harness.version"))
-
-    def curves() -> pd.DataFrame:
-        whole = store.artifact(parent, CURVES) if content is not None else None
-        if whole is not None:
-            return read_curves_parquet(whole, STEP_SERIES)
-        return long_curves(
-            {
-                run.data.tags["harness.run_id"]: store.histories(run)
-                for run in store.children(parent)
-            }
-        )
-
-    return make_table(rows, settings, meta, curves)
-
-
-def _overrides(store: MlflowReader, parent: Any) -> tuple[str, ...]:
-    """The overrides a sweep was started with: a tag, or an older parent's overrides.yaml."""
-    if "harness.overrides" in parent.data.tags:
-        return tuple(shlex.split(parent.data.tags["harness.overrides"]))
-    content = store.artifact(parent, "overrides.yaml")
-    lines = (content or b"").decode().splitlines()
-    return tuple(json.loads(line[2:]) for line in lines if line.startswith("- "))

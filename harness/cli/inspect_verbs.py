@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
@@ -21,8 +21,8 @@ PLAIN_WIDTH = 120  # columns where stdout is no terminal and COLUMNS is not set
 
 def compare_verb(
     sweeps: Sequence[str], by: Sequence[str], metrics: Sequence[str], where: Sequence[str],
-    baseline: Sequence[str], sort: str, all_rates: bool, as_json: bool, as_csv: bool, ledger: str,
-    uri: str | None,
+    baseline: Sequence[str], sort: str, all_rates: bool, as_json: bool, as_csv: bool,
+    ledger: str | None, uri: str | None,
 ) -> int:  # fmt: skip
     """See `harness compare --help`; remarks go to stderr where stdout is JSON or CSV."""
     from harness.analysis.comparison import compare
@@ -33,7 +33,7 @@ def compare_verb(
         raise ConfigError("--json and --csv are both given; allowed: one of them.")
     keys = [key for given in by for key in given.split(",") if key]
     names = [name for given in metrics for name in given.split(",") if name]
-    table = read_sweep(list(sweeps) or "newest", uri=uri, ledger=inspecting.home(ledger, uri))
+    table = read_sweep(list(sweeps) or "newest", uri=uri, ledger=ledger)
     found = compare(
         table, by=keys, metrics=names, where=list(where), baseline=list(baseline), sort=sort,
         rates="all" if all_rates else "best",
@@ -46,52 +46,56 @@ def compare_verb(
             print(f"harness: {remark}", file=sys.stderr)
         return 0
     out = _console()
-    ids = [one["sweep_id"] or "" for one in table.meta["sweeps"]]
+    of = _sources(table.meta["sweeps"])
     taken = sum(row["n"] for row in found.rows)
     if not taken:
         raise HarnessError(
-            f"none of the {len(table.runs)} runs of sweep {', '.join(ids)} has finished; the "
-            "command that began it goes on with it."
+            f"none of the {len(table.runs)} runs{of} has finished; the command that began it goes "
+            "on with it."
         )
     some = "" if taken == len(table.runs) else f"{taken} of "
-    every = f"{some}{len(table.runs)} runs of sweep {', '.join(ids)}"
+    every = f"{some}{len(table.runs)} run{'' if len(table.runs) == 1 else 's'}{of}"
     out.print(every, style="bold", markup=False)
     out.print()
     show(found, out)
     return 0
 
 
-def list_verb(sweep: str | None, *, as_json: bool, ledger: str, uri: str | None) -> int:
+def _sources(tables: Sequence[Mapping[str, Any]]) -> str:
+    """The sweeps that were read, in words; nothing where runs were named one by one."""
+    ids = [one["sweep_id"] for one in tables if one.get("kind") == "sweep" and "part_of" not in one]
+    if len(ids) < len(tables):
+        return ""
+    return f" of sweep{'' if len(ids) == 1 else 's'} {', '.join(map(str, ids))}"
+
+
+def list_verb(sweep: str | None, *, as_json: bool, ledger: str | None, uri: str | None) -> int:
     """See `harness list --help`."""
+    from harness.analysis.places import places
     from harness.analysis.sources import read_sweep
 
-    home = inspecting.home(ledger, None if sweep is None else uri)
     if sweep is not None:
-        runs = inspecting.runs_of(read_sweep(sweep, uri=uri, ledger=home))
+        runs = inspecting.runs_of(read_sweep(sweep, uri=uri, ledger=ledger))
         if as_json:
             sys.stdout.write(json_text(runs))
         else:
             _console().print(inspecting.runs_table(runs))
         return 0
-    found = inspecting.known_sweeps(home, uri)
+    found = inspecting.known_sweeps(places(ledger, uri), uri)
     if as_json:
         sys.stdout.write(json_text(found))
-        return 0
-    out = _console()
-    if found:
-        out.print(inspecting.sweeps_table(found))
-    alone = [one.run_ids[0] for one in home.sweeps("single")] if home else []
-    if alone:
-        few = ", ".join(alone[:8]) + (", ..." if len(alone) > 8 else "")
-        out.print(f"trained by themselves, newest first: {few}")
+    else:
+        _console().print(inspecting.sweeps_table(found))
     return 0
 
 
-def show_verb(run: str, *, config: bool, as_json: bool, ledger: str, uri: str | None) -> int:
+def show_verb(run: str, *, config: bool, as_json: bool, ledger: str | None, uri: str | None) -> int:
     """See `harness show --help`."""
+    from harness.analysis.places import places
     from harness.cli import sweep_view
 
-    home = inspecting.home(ledger, uri)
+    where = places(ledger, uri)
+    home = where.ledger
     sweep = None if config else sweep_view.find_sweep(run, home)
     if sweep is not None and home is not None:
         found = sweep_view.sweep_values(sweep, home)
@@ -100,7 +104,7 @@ def show_verb(run: str, *, config: bool, as_json: bool, ledger: str, uri: str | 
         else:
             _print(sweep_view.sweep_tables(found))
         return 0
-    record = inspecting.find_run(run, home, uri)
+    record = inspecting.find_run(run, where)
     if config:
         from harness.records.saved import config_yaml
 
@@ -112,10 +116,14 @@ def show_verb(run: str, *, config: bool, as_json: bool, ledger: str, uri: str | 
     return 0
 
 
-def diff_verb(first: str, second: str, *, as_json: bool, ledger: str, uri: str | None) -> int:
+def diff_verb(
+    first: str, second: str, *, as_json: bool, ledger: str | None, uri: str | None
+) -> int:
     """See `harness diff --help`."""
-    home = inspecting.home(ledger, uri)
-    pair = [inspecting.find_run(run, home, uri) for run in (first, second)]
+    from harness.analysis.places import places
+
+    where = places(ledger, uri)
+    pair = [inspecting.find_run(run, where) for run in (first, second)]
     found = inspecting.differences(*pair)
     if as_json:
         sys.stdout.write(json_text(found))

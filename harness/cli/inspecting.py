@@ -9,79 +9,88 @@ import json
 import os
 import time
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness.config.labels import nll_unit, short_names, text
-from harness.config.run import RunConfig
+from harness.config.run import RunConfig, run_config
 from harness.errors import ConfigError, nearest
 from harness.records import verdicts
 from harness.records.ledger import Ledger
+from harness.records.manifests import SweepManifest, describe
 from harness.records.record import RunRecord, table_row
 
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from harness.analysis.places import Places
     from harness.analysis.table import SweepTable
     from harness.tracking.reader import MlflowReader
 
-NOWHERE = os.path.join(os.devnull, "no ledger")  # noqa: PTH118  opening it finds and makes nothing
 GROUPS = ("init", "loss", "nll", "nll_calibrated", "calibration", "perplexity", "accuracy")
 
 
-def home(folder: str, uri: str | None) -> Ledger | None:
-    """The ledger to look in: none where an address is given, or where the folder is not there."""
-    return Ledger(folder) if uri is None and Path(folder).is_dir() else None
+def known_sweeps(where: Places, uri: str | None = None) -> list[dict[str, Any]]:
+    """Sweeps and single runs, newest first.
 
-
-def known_sweeps(ledger: Ledger | None, uri: str | None = None) -> list[dict[str, Any]]:
-    """Sweeps, newest first: sweep_id, created (unix s), runs, finished, varying, experiment, where.
-
-    MLflow is asked where an address is given (uri or MLFLOW_TRACKING_URI) or the ledger holds
-    none; it must answer where the ledger holds no run either.
+    Each: sweep_id (of a single run its id), kind, name, created (unix s), runs, finished, varying,
+    experiment, where. MLflow is asked where an address is given (uri or MLFLOW_TRACKING_URI) or the
+    ledger holds nothing; a ledger that is named is the only place looked in.
     """
     found: dict[str, dict[str, Any]] = {}
+    ledger = where.ledger
     if ledger is not None:
         done = set(ledger.run_ids())
-        for sweep in ledger.sweeps():
+        for sweep in ledger.sweeps() + ledger.sweeps("single"):
+            single = sweep.kind == "single"
             found[sweep.sweep_id] = {
-                "sweep_id": sweep.sweep_id, "created": sweep.created_ms / 1000,
+                "sweep_id": sweep.sweep_id, "kind": sweep.kind,
+                "name": describe(_config_of(sweep)) if single else "",
+                "created": sweep.created_ms / 1000,
                 "runs": len(sweep.run_ids), "finished": len(done.intersection(sweep.run_ids)),
                 "varying": list(sweep.varying), "experiment": sweep.tracking.get("experiment"),
                 "where": "ledger",
             }  # fmt: skip
-    if uri or os.environ.get("MLFLOW_TRACKING_URI") or not found:
-        empty = not found and not (ledger and ledger.sweeps("single"))
-        for one in _mlflow_sweeps(uri, needed=empty):
+    asked = uri or os.environ.get("MLFLOW_TRACKING_URI") or not found
+    if where.mlflow and asked:
+        for one in _mlflow_sweeps(where, needed=bool(uri) or not found):
             mine = found.get(one["sweep_id"])
             if mine is None:
                 found[one["sweep_id"]] = one
             elif mine["where"] == "ledger":
                 mine["where"] = "ledger, MLflow"
+    if not found:
+        raise ConfigError(
+            f"there is no sweep and no run {where.words}; start one with `harness sweep`."
+        )
     return sorted(found.values(), key=lambda one: -one["created"])
 
 
-def _mlflow_sweeps(uri: str | None, *, needed: bool) -> list[dict[str, Any]]:
-    from harness.tracking.reader import MlflowReader
+def _config_of(sweep: SweepManifest) -> RunConfig:
+    return run_config(sweep.configs[sweep.run_ids[0]])
 
+
+def _mlflow_sweeps(where: Places, *, needed: bool) -> list[dict[str, Any]]:
     try:
-        store = MlflowReader(uri)
+        store = where.store()
     except ConfigError:
-        if uri or needed:
+        if needed:
             raise
         return []
     out = []
-    for parent in store.parents():
-        tags = parent.data.tags
-        runs, varying = _size_of(store, parent)
+    for top in [*store.parents(), *store.singles()]:
+        tags, single = top.data.tags, top.data.tags["harness.kind"] == "single"
+        runs, varying = (1, []) if single else _size_of(store, top)
+        written = tags.get("harness.written", str(int(top.info.status == "FINISHED")))
         out.append(
             {
-                "sweep_id": tags["harness.sweep_id"],
-                "created": parent.info.start_time / 1000,
+                "sweep_id": tags["harness.run_id" if single else "harness.sweep_id"],
+                "kind": tags["harness.kind"],
+                "name": top.info.run_name if single else "",
+                "created": top.info.start_time / 1000,
                 "runs": runs,
-                "finished": int(tags["harness.written"]) if "harness.written" in tags else None,
+                "finished": int(written) if single or "harness.written" in tags else None,
                 "varying": varying,
-                "experiment": store.experiments.get(parent.info.experiment_id),
+                "experiment": store.experiments.get(top.info.experiment_id),
                 "where": "MLflow",
             }
         )
@@ -121,34 +130,36 @@ def runs_table(runs: Sequence[Mapping[str, Any]]) -> Table:
 
 
 def sweeps_table(sweeps: Sequence[Mapping[str, Any]]) -> Table:
-    """Known sweeps as people read them."""
-    table = _table("sweep", "created", "runs", "what varies", "experiment", "where")
+    """Known sweeps and single runs as people read them."""
+    table = _table("sweep or run", "created", "runs", "what varies", "experiment", "where")
     for one in sweeps:
         when = time.strftime("%Y-%m-%d %H:%M", time.localtime(one["created"]))
         runs, done = one["runs"], one["finished"]
         count = text(runs) if done == runs else f"{text(done)} of {text(runs)}"
-        keys = ", ".join(short_names(one["varying"]).values()) or "-"
+        keys = one["name"] or ", ".join(short_names(one["varying"]).values()) or "-"
         table.add_row(one["sweep_id"], when, count, keys, one["experiment"] or "-", one["where"])
     return table
 
 
-def find_run(run: str, ledger: Ledger | None, uri: str | None = None) -> RunRecord:
-    """A finished run by its id or the start of it, its MLflow id, or a saved config's file.
+def find_run(run: str, where: Places) -> RunRecord:
+    """A finished run by any of its names (see lookup.find_record).
 
     ConfigError where there is none such, or it failed.
     """
     from harness.analysis.lookup import find_record
 
     try:
-        return find_record(run, ledger=ledger or Ledger(NOWHERE), uri=uri)
+        return find_record(run, where)
     except ConfigError as error:
+        ledger = where.ledger
         if ledger is None:
             raise
         failed = [one for one in _failed(ledger) if run and one.startswith(run)]
         if failed:
             reason = ledger.failures(failed)[failed[0]]["message"].strip().splitlines()[-1]
             raise ConfigError(f"run {failed[0]} failed, so it has no numbers: {reason}") from None
-        raise ConfigError(f"{error}{nearest(run, ledger.run_ids())}") from None
+        hint = "" if "Did you mean" in str(error) else nearest(run, ledger.run_ids())
+        raise ConfigError(f"{error}{hint}") from error
 
 
 def _failed(ledger: Ledger) -> list[str]:

@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any
 
 import click
-from click.core import ParameterSource
 
 from harness import __version__
 from harness.errors import ConfigError, HarnessError, shown
@@ -25,10 +24,12 @@ from harness.paths import check_output, check_path
 _OPEN = {"ignore_unknown_options": True, "allow_extra_args": True, "help_option_names": []}
 
 
-def _path(context: click.Context, option: click.Parameter, value: str) -> str:
+def _path(context: click.Context, option: click.Parameter, value: str | None) -> str | None:
+    del context
+    if value is None:
+        return None
     check_path(option.opts[0], value)
-    given = context.get_parameter_source(str(option.name)) is not ParameterSource.DEFAULT
-    if given and not Path(value).is_dir():
+    if not Path(value).is_dir():
         raise ConfigError(
             f"{option.opts[0]} is {shown(value)}, and there is no such folder; allowed: one that "
             "`harness sweep` or `harness train` has made (ledger.dir). Without a ledger, --uri "
@@ -44,11 +45,11 @@ def _output(_: click.Context, option: click.Parameter, value: str | None) -> str
 
 
 _LEDGER = click.option(
-    "--ledger", default="runs", show_default=True, callback=_path,
-    help="Folder of the ledger (ledger.dir).",
+    "--ledger", callback=_path, show_default="./runs",
+    help="Folder of the ledger; a ledger named here is the only place looked in.",
 )  # fmt: skip
 _URI = click.option("--uri", help="MLflow's address; default: MLFLOW_TRACKING_URI, or ./mlflow.db.")
-_STORE = click.option("--uri", help="Read this MLflow store alone, without a ledger.")
+_STORE = click.option("--uri", help="Read this MLflow store, without a ledger unless one is named.")
 _JSON = click.option("--json", "as_json", is_flag=True, help="One JSON value on stdout.")
 
 
@@ -130,16 +131,18 @@ def coordinates(
 @_URI
 def sample(
     run: str, n: int, temperature: float, seed: int, calibrated: bool, as_json: bool,
-    ledger: str, uri: str | None,
+    ledger: str | None, uri: str | None,
 ) -> int:  # fmt: skip
     """Draw words from a trained run, and mark those it has memorised.
 
-    RUN is a run id, the first digits of one, an MLflow run id, or a saved config.
+    RUN is a run id, the first digits of one, an MLflow run id, a saved config, newest, best (of the
+    newest sweep) or best:SWEEP.
     """
     from harness.analysis import sampling
     from harness.analysis.lookup import find_record
+    from harness.analysis.places import places
 
-    record = find_record(run, ledger=ledger, uri=uri)
+    record = find_record(run, places(ledger, uri))
     found = sampling.sample(
         record, n, temperature=temperature, seed=seed, calibrated=calibrated
     )  # fmt: skip
@@ -158,20 +161,21 @@ def sample(
 @_JSON
 @_LEDGER
 @_URI
-def reproduce(run: str, as_json: bool, ledger: str, uri: str | None) -> int:
+def reproduce(run: str, as_json: bool, ledger: str | None, uri: str | None) -> int:
     """Train a finished run again, alone, and compare every number and weight.
 
-    RUN is a run id, the first digits of one, an MLflow run id, or a saved config.yaml. Exit code 0:
-    equal to the last bit, or on another platform within the stated tolerance; 1: not.
+    RUN is a run id, the first digits of one, an MLflow run id, a saved config.yaml, newest, best
+    (of the newest sweep) or best:SWEEP. Exit code 0: equal to the last bit, or on another platform
+    within the stated tolerance; 1: not.
     """
     import json
 
     from harness.analysis.claims import find_claim
+    from harness.analysis.places import places
     from harness.analysis.reproduction import reproduce as again
     from harness.cli.progress import progress
-    from harness.records.ledger import Ledger
 
-    claim = find_claim(run, ledger=Ledger(ledger), uri=uri)
+    claim = find_claim(run, places(ledger, uri))
     steps = {claim.run_id: claim.config.train.steps}
     with progress(steps, {claim.run_id: claim.config.loss.name}) as meter:
         found = again(claim, progress=lambda done, _: meter.step([claim.run_id], done))
@@ -185,14 +189,14 @@ def reproduce(run: str, as_json: bool, ledger: str, uri: str | None) -> int:
 @cli.command()
 @_LEDGER
 @_URI
-def sync(ledger: str, uri: str | None) -> int:
-    """Write to MLflow what the ledger holds and MLflow lacks; twice is once."""
+def sync(ledger: str | None, uri: str | None) -> int:
+    """Write to MLflow what the ledger holds and MLflow lacks; safe to repeat."""
     from harness.config.settings import Tracking
     from harness.records.ledger import Ledger
     from harness.tracking.tracker import sync as write_again
 
     say = functools.partial(click.echo, err=True)
-    found = write_again(Ledger(ledger), Tracking(uri=uri), say=say)
+    found = write_again(Ledger(ledger or "runs"), Tracking(uri=uri), say=say)
     busy = f"; {found.behind} are left to the sweeps that train them" if found.behind else ""
     click.echo(f"{found.written} runs written to MLflow{busy}.")
     return 0
@@ -204,14 +208,14 @@ def sync(ledger: str, uri: str | None) -> int:
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @_LEDGER
 @_URI
-def rm(sweep: str, dry_run: bool, yes: bool, ledger: str, uri: str | None) -> int:
-    """Remove a sweep from the ledger and from MLflow.
+def rm(sweep: str, dry_run: bool, yes: bool, ledger: str | None, uri: str | None) -> int:
+    """Remove a sweep, or a run trained by itself, from the ledger and from MLflow.
 
     SWEEP is its id or the first digits of it. Runs that another sweep made as well are kept for it.
     """
     from harness.cli.removal import describe, remove
 
-    plan = describe(sweep, ledger)
+    plan = describe(sweep, ledger or "runs")
     click.echo(plan.text)
     if dry_run:
         click.echo("Nothing was removed.")
@@ -241,7 +245,9 @@ def rm(sweep: str, dry_run: bool, yes: bool, ledger: str, uri: str | None) -> in
     "--baseline", multiple=True, metavar="KEY=VALUE,...",
     help="Differences to the runs that have these settings, paired by seed.",
 )  # fmt: skip
-@click.option("--sort", default="", metavar="NAME", help="Setting or metric; -NAME turns round.")
+@click.option(
+    "--sort", default="", metavar="NAME", help="Setting or metric; -NAME reverses the order."
+)
 @click.option("--all-rates", is_flag=True, help="Pool over learning rates, not each loss's best.")
 @_JSON
 @click.option("--csv", "as_csv", is_flag=True, help="Comma-separated rows on stdout.")
@@ -250,7 +256,8 @@ def rm(sweep: str, dry_run: bool, yes: bool, ledger: str, uri: str | None) -> in
 def compare(**asked: Any) -> int:
     """Compare configurations, replicates folded: mean, spread and 95 % interval.
 
-    SWEEP: the first digits of a sweep's id, an experiment's name, newest (the default) or all.
+    SWEEP: the first digits of a sweep's or run's id, an experiment's name, newest (the default) or
+    all. Several are compared together: harness compare RUN RUN.
     """
     from harness.cli import inspect_verbs
 
@@ -262,8 +269,8 @@ def compare(**asked: Any) -> int:
 @_JSON
 @_LEDGER
 @click.option("--uri", help="MLflow's address; its sweeps are listed too.")
-def list_(sweep: str | None, as_json: bool, ledger: str, uri: str | None) -> int:
-    """List the sweeps there are, newest first; of a SWEEP, its runs."""
+def list_(sweep: str | None, as_json: bool, ledger: str | None, uri: str | None) -> int:
+    """List the sweeps and single runs there are, newest first; of a SWEEP, its runs."""
     from harness.cli import inspect_verbs
 
     return inspect_verbs.list_verb(sweep, as_json=as_json, ledger=ledger, uri=uri)
@@ -275,10 +282,11 @@ def list_(sweep: str | None, as_json: bool, ledger: str, uri: str | None) -> int
 @_JSON
 @_LEDGER
 @_STORE
-def show(run: str, config: bool, as_json: bool, ledger: str, uri: str | None) -> int:
+def show(run: str, config: bool, as_json: bool, ledger: str | None, uri: str | None) -> int:
     """Show one run: settings, numbers, where it came from; or a sweep: where its time went.
 
-    RUN is the id of a run or of a sweep of the ledger, its first digits, or newest (a sweep).
+    RUN is the id of a run or of a sweep of the ledger, its first digits, newest (a sweep or single
+    run), best (of the newest sweep) or best:SWEEP.
     """
     from harness.cli import inspect_verbs
 
@@ -291,7 +299,7 @@ def show(run: str, config: bool, as_json: bool, ledger: str, uri: str | None) ->
 @_JSON
 @_LEDGER
 @_STORE
-def diff(first: str, second: str, as_json: bool, ledger: str, uri: str | None) -> int:
+def diff(first: str, second: str, as_json: bool, ledger: str | None, uri: str | None) -> int:
     """Show what two runs differ in: settings first, then numbers."""
     from harness.cli import inspect_verbs
 
@@ -340,8 +348,8 @@ def ui(port: int | None) -> int:
 @click.option("-o", "--out", callback=_output, help="HTML file; default: report-SWEEP.html here.")
 @_LEDGER
 @_URI
-def report(sweeps: tuple[str, ...], out: str | None, ledger: str, uri: str | None) -> int:
-    """Explain a sweep in one HTML file that needs nothing else; also kept on its MLflow parent."""
+def report(sweeps: tuple[str, ...], out: str | None, ledger: str | None, uri: str | None) -> int:
+    """Explain sweeps or runs in one HTML file that needs nothing else; kept in MLflow too."""
     from harness.render.publishing import publish
 
     return publish(sweeps, out, ledger=ledger, uri=uri)

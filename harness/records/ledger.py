@@ -136,7 +136,7 @@ class Ledger(LedgerFolder):
         Failed runs have status FAILED, their settings and `error`; unfinished ones have no row.
         Without a sweep: every record. Reads no curves and no weights.
         """
-        sweep = None if sweep_id is None else self.read_sweep(sweep_id)
+        sweep = None if sweep_id is None else self.read_sweep(sweep_id, singles=True)
         ids = self.run_ids() if sweep is None else list(sweep.run_ids)
         found = {run_id: table_row(plain) for run_id, plain in self.plains(ids)}
         failed = self.failures(ids)
@@ -189,13 +189,17 @@ class Ledger(LedgerFolder):
         found = [sweep for sweep in self._manifests() if sweep.kind == kind]
         return sorted(found, key=lambda sweep: (-sweep.created_ms, sweep.sweep_id))
 
-    def read_sweep(self, prefix: str = "newest") -> SweepManifest:
-        """The sweep whose id begins so, or the newest; ConfigError where there is none."""
+    def read_sweep(self, prefix: str = "newest", *, singles: bool = False) -> SweepManifest:
+        """The sweep whose id begins so, or the newest; ConfigError where there is none.
+
+        singles: runs trained by themselves count too.
+        """
         if prefix != "newest" and NAME.fullmatch(prefix):
             found = self.read_sealed(self.file("sweeps", prefix, ".json"))
-            if found:
+            if found and (singles or found["kind"] == "sweep"):
                 return SweepManifest.from_plain(found)
-        sweeps = {sweep.sweep_id: sweep for sweep in self.sweeps()}
+        known = self.sweeps() + (self.sweeps("single") if singles else [])
+        sweeps = {sweep.sweep_id: sweep for sweep in known}
         if not sweeps:
             raise ConfigError(f"there is no sweep in {self.root}; start one with `harness sweep`.")
         return sweeps[next(iter(sweeps)) if prefix == "newest" else only("sweep", prefix, sweeps)]
@@ -208,7 +212,7 @@ class Ledger(LedgerFolder):
 
     def remove_sweep(self, sweep_id: str, *, dry_run: bool = False) -> Removal:
         """Remove a sweep and its records, but those that another sweep or `train` made as well."""
-        sweep = self.read_sweep(sweep_id)
+        sweep = self.read_sweep(sweep_id, singles=True)
         with contextlib.nullcontext() if dry_run else self.lock_sweep(sweep.sweep_id):
             mine = self._own(sweep)
             kept = tuple(sorted(set(sweep.run_ids).difference(mine)))

@@ -14,7 +14,15 @@ from typing import Any
 
 from harness.config.foreign import recall, stored_components
 from harness.config.labels import short_names, text
-from harness.config.run import RunConfig, nest, run_config, sweep_id, unnest, varying
+from harness.config.run import (
+    RunConfig,
+    field_rules,
+    nest,
+    run_config,
+    sweep_id,
+    unnest,
+    varying,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -126,13 +134,16 @@ def new_single(
 ) -> SweepManifest:
     """The manifest of one run trained by itself, created now."""
     sweep = new_sweep(
-        {run_id: config}, names={run_id: name or run_id}, overrides=overrides, tracking=tracking
+        {run_id: config},
+        names={run_id: name or describe(config)},
+        overrides=overrides,
+        tracking=tracking,
     )
     return dataclasses.replace(sweep, sweep_id=run_id, kind="single")
 
 
 def run_names(runs: Mapping[str, RunConfig]) -> dict[str, str]:
-    """Run id -> what varies, such as "mse weight_scale=0.3 seed=1"; the id where nothing does.
+    """Run id -> what varies, such as "mse weight_scale=0.3 seed=1"; all of it where nothing does.
 
     What is chosen by name comes first, by its name alone: columns of run names are narrow. A key is
     shortened to its last part where no other varying key ends alike.
@@ -143,8 +154,23 @@ def run_names(runs: Mapping[str, RunConfig]) -> dict[str, str]:
     for run_id, config in runs.items():
         flat = config.flat()
         parts = [_part(k, label[k], text(flat[k])) for k in keys if k in flat]
-        out[run_id] = " ".join(parts)[:240] or run_id
+        out[run_id] = " ".join(parts)[:240] or describe(config)
     return out
+
+
+def describe(config: RunConfig) -> str:
+    """What one run is, where nothing tells it from others: "mse weight_scale=0.3 seed=1".
+
+    Loss, scale of the initial weights and seed, and what is not at its default.
+    """
+    flat, default = config.flat(), RunConfig().flat()
+    rules = field_rules()
+    told = [k for k in flat if flat[k] != default.get(k) and rules.get(k, {}).get("numeric", True)]
+    named = dict.fromkeys(["loss.name", "init.weight_scale", *told, "seed"])
+    keys = sorted(named, key=lambda key: key.endswith("seed"))  # seeds last
+    label = short_names(keys)
+    parts = [_part(k, label[k], text(flat[k])) for k in keys if k != "data.path"]
+    return " ".join(parts)[:240]
 
 
 def _part(key: str, label: str, value: str) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from harness.analysis.places import places
 from harness.analysis.sources import read_sweep
 from harness.errors import ConfigError, HarnessError
 from harness.render.console import say
@@ -21,7 +22,7 @@ def publish(
     selectors: Sequence[str],
     out: str | None = None,
     *,
-    ledger: str = "runs",
+    ledger: str | None = None,
     uri: str | None = None,
 ) -> int:
     """Read sweeps, write their report to a file and to MLflow; prints the file's path. Exit code 0.
@@ -37,11 +38,13 @@ def publish(
     from harness.render import report  # matplotlib: loaded once the sweep is known to be there
 
     report.write(table, path)
-    if len(table.meta.get("sweeps", [None])) == 1:
+    whole = len(table.meta.get("sweeps", [None])) == 1 and "part_of" not in table.meta
+    if whole:
         try:
             store(table, path, uri=uri)
         except HarnessError as error:
-            say(f"the report is not among the artifacts in MLflow: {error}")
+            if places(ledger, uri).mlflow:  # beside a ledger that was named a store is no must
+                say(f"the report is not among the artifacts in MLflow: {error}")
     print(path)
     return 0
 
@@ -55,9 +58,14 @@ def store(table: SweepTable, path: Path, *, uri: str | None = None) -> str:
 
     reader = MlflowReader(uri)
     wanted = str(table.meta.get("sweep_id"))
-    parents = [run for run in reader.parents() if run.data.tags["harness.sweep_id"] == wanted]
+    single = table.meta.get("kind") == "single"
+    tag, every = ("harness.run_id", reader.singles()) if single else (
+        "harness.sweep_id", reader.parents()
+    )  # fmt: skip
+    parents = [run for run in every if run.data.tags[tag] == wanted]
     if not parents:
-        raise HarnessError(f"sweep {wanted} has no parent run there; `harness sync` writes it.")
+        what = f"run {wanted} is" if single else f"sweep {wanted} has no parent run"
+        raise HarnessError(f"{what} {'not ' if single else ''}there; `harness sync` writes it.")
     run_id = str(parents[0].info.run_id)
     with tempfile.TemporaryDirectory(prefix="harness-") as folder:
         copy = Path(folder, ARTIFACT)

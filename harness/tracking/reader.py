@@ -57,6 +57,10 @@ class MlflowReader:
         """The parent runs of all sweeps, newest first."""
         return self.search("tags.`harness.kind` = 'sweep'")
 
+    def singles(self) -> list[Any]:
+        """Runs that were trained by themselves, newest first."""
+        return self.search("tags.`harness.kind` = 'single'")
+
     def children(self, parent: Any) -> list[Any]:
         """The runs of a sweep in its own order."""
         mine = f"tags.`mlflow.parentRunId` = '{parent.info.run_id}'"

@@ -7,6 +7,7 @@ import torch
 
 from harness import load_run
 from harness.analysis.lookup import find_record
+from harness.analysis.places import places
 from harness.config.run import Data, Model, RunConfig, Train
 from harness.config.settings import Tracking
 from harness.engine.train import train
@@ -63,9 +64,9 @@ def test_by_saved_config(records, ledger, tmp_path):
     """The file finds its run, and an edited one finds another or none."""
     path = tmp_path / "config.yaml"
     path.write_text(config_yaml(records[1].config))
-    assert find_record(path, ledger=ledger).run_id == records[1].run_id
+    assert find_record(path, places(ledger)).run_id == records[1].run_id
     path.write_text(config_yaml(records[1].config).replace("seed: 1", "seed: 0"))
-    assert find_record(str(path), ledger=ledger).run_id == records[0].run_id
+    assert find_record(str(path), places(ledger)).run_id == records[0].run_id
 
 
 def test_from_the_default_folder(records, ledger, tmp_path, monkeypatch):
@@ -76,7 +77,7 @@ def test_from_the_default_folder(records, ledger, tmp_path, monkeypatch):
 @pytest.mark.slow
 def test_by_mlflow_id_with_the_ledger_at_hand(records, ledger, store):
     uri, ids = store
-    found = find_record(ids[records[0].run_id], ledger=ledger, uri=uri)
+    found = find_record(ids[records[0].run_id], places(ledger, uri))
     assert found.series.keys() == records[0].series.keys()  # the ledger's record: curves too
 
 
@@ -86,7 +87,7 @@ def test_from_mlflow_alone(records, store, tmp_path):
     uri, ids = store
     best = min(records, key=lambda r: r.summary["nll/val"])
     for name in (best.run_id, best.run_id[:9], ids[best.run_id]):
-        found = find_record(name, ledger=tmp_path / "none", uri=uri)
+        found = find_record(name, places(tmp_path / "none", uri))
         assert same_net(found.module(), best)
         assert found.config == best.config
         assert found.verdict == best.verdict

@@ -13,6 +13,7 @@ import torch
 import yaml
 
 from harness.analysis.claims import Claim, find_claim, of_ledger
+from harness.analysis.places import places
 from harness.analysis.reproduction import _unequal, reproduce
 from harness.cli import main as cli
 from harness.config.run import Data, Init, Loss, Model, Optim, RunConfig, Train
@@ -45,7 +46,7 @@ def trained(tmp_path_factory):
 def test_a_run_of_a_fused_program_is_reproduced_to_the_bit(trained, place):
     ledger, records = trained
     record = records[place]
-    found = reproduce(find_claim(record.run_id[:9], ledger=ledger))
+    found = reproduce(find_claim(record.run_id[:9], places(ledger)))
     assert found.bitwise and found.good and found.first_difference is None, found
     weights = sum(t.numel() for t in record.weights.values())
     points = sum(len(steps) for steps, _ in record.series.values())
@@ -209,7 +210,7 @@ def test_a_record_of_other_settings_is_refused(trained, monkeypatch):
 
     monkeypatch.setattr(Ledger, "read_plain", older)
     with pytest.raises(ConfigError, match=r"lacks init\.scope"):
-        find_claim(records[0].run_id, ledger=ledger)
+        find_claim(records[0].run_id, places(ledger))
 
 
 def test_a_saved_config_finds_its_numbers_in_the_ledger_or_beside_it(trained, tmp_path):
@@ -217,18 +218,18 @@ def test_a_saved_config_finds_its_numbers_in_the_ledger_or_beside_it(trained, tm
     record = records[2]
     elsewhere = Ledger(tmp_path / "none")
     home = write_old(tmp_path / "old", record)  # the first version kept a config beside each record
-    assert find_claim(str(home / "config.yaml"), ledger=elsewhere).summary == record.summary
-    assert find_claim(str(home), ledger=elsewhere).run_id == record.run_id
+    assert find_claim(str(home / "config.yaml"), places(elsewhere)).summary == record.summary
+    assert find_claim(str(home), places(elsewhere)).run_id == record.run_id
     # as downloaded from MLflow
     (tmp_path / "config.yaml").write_text(config_yaml(record.config, record.provenance))
-    assert find_claim(str(tmp_path / "config.yaml"), ledger=ledger).summary == record.summary
+    assert find_claim(str(tmp_path / "config.yaml"), places(ledger)).summary == record.summary
     (tmp_path / "curves.parquet").write_bytes(curves_parquet(record.series))
-    claim = find_claim(str(tmp_path / "config.yaml"), ledger=elsewhere)
+    claim = find_claim(str(tmp_path / "config.yaml"), places(elsewhere))
     assert claim.run_id == record.run_id and not claim.summary
     assert reproduce(claim).bitwise
     edited = (tmp_path / "config.yaml").read_text().replace("steps: 12", "steps: 13")
     (tmp_path / "config.yaml").write_text(edited)
-    found = reproduce(find_claim(str(tmp_path / "config.yaml"), ledger=elsewhere))
+    found = reproduce(find_claim(str(tmp_path / "config.yaml"), places(elsewhere)))
     assert found.first_difference.step == 10  # the rate drops at half of all steps: not yet at 5
 
 
@@ -317,8 +318,9 @@ def test_other_kernels_stay_within_the_tolerance(tmp_path):
     assert code == 0, err
     script = (
         "from harness.analysis.claims import find_claim; from harness.records.ledger import Ledger;"
+        "from harness.analysis.places import places;"
         "from harness.analysis.reproduction import reproduce; ledger = Ledger();"
-        "found = [reproduce(find_claim(r, ledger=ledger)) for r in ledger.run_ids()];"
+        "found = [reproduce(find_claim(r, places(ledger))) for r in ledger.run_ids()];"
         "assert not any(f.same_platform for f in found);"
         "assert all(f.good for f in found), found;"
         "print(max(f.worst for f in found))"

@@ -10,7 +10,8 @@ import pandas as pd
 import pytest
 
 from harness import ConfigError, compare
-from harness.analysis.sources import mlflow_table, read_sweep
+from harness.analysis.sources import read_sweep
+from harness.analysis.stored import mlflow_table
 from harness.analysis.table import join, known_column, table_of
 from harness.config.settings import Tracking
 from harness.records.ledger import Ledger

@@ -422,7 +422,8 @@ def test_names_say_only_what_varies():
     }
     assert list(run_names(pair).values()) == ["mse reg=none strength=0", "brier l2 strength=0.5"]
     one = made_config()
-    assert run_names({one.run_id(SHA): one}) == {one.run_id(SHA): one.run_id(SHA)}
+    alone = run_names({one.run_id(SHA): one})[one.run_id(SHA)]
+    assert alone == "cross_entropy weight_scale=1 steps=40 eval_every=10 seed=0"
 
 
 def test_one_process_holds_a_sweep_at_a_time(ledger):
