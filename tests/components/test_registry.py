@@ -1,7 +1,9 @@
 """Finding components by name: built-in, registered, from plug-ins, and not at all."""
 
+import ast
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -238,3 +240,24 @@ def test_two_settings_are_two_specs_and_equal_ones_are_one(losses):
     one, two, three = (losses.bind("mine", Settings({"gamma": g})) for g in (1.0, 2.0, 1.0))
     assert one is three and one is not two
     assert LOSSES.bind("mse", Settings()) is LOSSES.get("mse")
+
+
+def test_no_module_decides_by_the_name_of_a_loss():
+    """No comparison and no dictionary of names outside of a loss's own file ("nll" is a metric)."""
+    folder = Path(__file__).parents[2] / "harness"
+    names, found = set(LOSSES.built_in()) - {"nll"}, []
+    for path in folder.rglob("*.py"):
+        if path.is_relative_to(folder / "components" / "losses"):
+            continue
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            parts = []
+            if isinstance(node, ast.Compare):
+                parts = [node.left, *node.comparators]
+            elif isinstance(node, ast.Dict):
+                parts = [key for key in node.keys if key is not None]
+            elif isinstance(node, ast.MatchValue):
+                parts = [node.value]
+            inside = [one for part in parts for one in ast.walk(part)]
+            if any(isinstance(one, ast.Constant) and one.value in names for one in inside):
+                found.append(f"{path.relative_to(folder)}:{node.lineno}")
+    assert not found

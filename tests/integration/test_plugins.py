@@ -7,18 +7,20 @@ import pytest
 from harness.records.ledger import Ledger
 from tests.support.driven import harness
 from tests.support.packages import make_package
-from tests.support.strange import FOCAL, LOPSIDED
+from tests.support.strange import FOCAL, LOPSIDED, OTHER_ENTRIES, OTHERS
 
 pytestmark = pytest.mark.slow
 MODULES = {
     "my_components/__init__.py": "", "my_components/focal.py": FOCAL,
     "my_components/lopsided.py": LOPSIDED, "my_components/broken.py": "raise RuntimeError(1)",
+    "my_components/others.py": OTHERS,
 }  # fmt: skip
 ENTRIES = {
     "harness.losses:focal": "my_components.focal:SPEC",
     "harness.losses:broken": "my_components.broken:SPEC",
     "harness.losses:hinge": "my_components.focal:SPEC",
     "harness.inits:lopsided": "my_components.lopsided:SPEC",
+    **OTHER_ENTRIES,
 }
 
 GRID = (
@@ -139,3 +141,47 @@ def test_a_broken_plugin_is_in_nobodys_way_and_all_can_be_switched_off(tmp_path,
         tmp_path, "estimate", "loss=focal", package=package, HARNESS_DISABLE_PLUGINS="1"
     )
     assert code == 2 and "loss is 'focal'" in err
+
+
+STRANGE = (
+    "init.bias=alternate", "reg=huber", "optim=sign", "optim.schedule=fade",
+    "model.activation=sine", "loss=focal", "init=lopsided", "data.fraction=.02", "train.steps=20",
+    "model.hidden=[6]",
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def strange(tmp_path_factory, package):
+    """A sweep in which no component that can be chosen is built in."""
+    folder = tmp_path_factory.mktemp("strange")
+    code, _, err = call(
+        folder, "sweep", *STRANGE, "reg.params.delta=.1,1", "optim.params.floor=0,.01", "--quiet",
+        package=package,
+    )  # fmt: skip
+    assert code == 0, err
+    return folder
+
+
+def test_a_strange_component_of_every_kind_is_trained_and_drawn(strange, package):
+    found = rows(strange, package=package)
+    assert len(found) == 4 and {r["config"]["reg.params.delta"] for r in found} == {0.1, 1.0}
+    record = Ledger(strange / "runs").read_plain(first_run(strange))
+    settings = record["config"]
+    assert settings["reg"]["strength"] == 0.02 and settings["optim"]["lr"] == 0.004
+    assert record["summary"]["penalty"] > 0 and record["verdict"] != "diverged"
+    assert {place.partition("/")[2] for place in record["provenance"]["components"]} == {
+        "alternate", "huber", "sign", "fade", "sine", "focal", "lopsided",
+    }  # fmt: skip
+    code, _, err = call(strange, "estimate", *STRANGE, "--plot", "a.svg", package=package)
+    assert code == 0, err
+    code, out, _ = call(strange, "reproduce", first_run(strange), package=package)
+    assert code == 0 and "bitwise equal" in out
+
+
+@pytest.mark.parametrize("package_too", [True, False])
+def test_strange_runs_are_compared_and_reported(strange, package, package_too):
+    one = package if package_too else None
+    assert len(rows(strange, package=one)) == 4
+    for words in (["report", "-o", "page.html"], ["show", first_run(strange)], ["list"]):
+        code, _, err = call(strange, *words, package=one)
+        assert code == 0, err

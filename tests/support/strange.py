@@ -39,3 +39,45 @@ def draw(fan_in, fan_out, gain, rng):
 
 SPEC = InitSpec(draw=draw, summary="every other input ten times weaker")
 '''
+
+# one of each other kind, in one module; every one has something that no built-in one has
+OTHERS = """
+import numpy as np
+import torch
+
+from harness.components import (
+    ActivationSpec, BiasSpec, OptimizerSpec, Param, PenaltySpec, ScheduleSpec,
+)
+
+
+def alternate(size, scale, rng, targets):
+    return scale * (-1.0) ** np.arange(size)
+
+
+def huber(w, *, delta):
+    return torch.nn.functional.huber_loss(w, torch.zeros_like(w), reduction="sum", delta=delta)
+
+
+def sign_step(w, grad, state, scratch, rate, t, *, floor):
+    w.sub_(rate * torch.where(grad.abs() > floor, grad.sign(), grad))
+
+
+ALTERNATE = BiasSpec(draw=alternate, summary="plus and minus the scale in turn")
+HUBER = PenaltySpec(
+    value=huber, params={"delta": Param(default=0.5, above=0.0)},
+    strength=Param(default=0.02, low=0.0), summary="squares near 0, sizes beyond",
+)
+SIGN = OptimizerSpec(
+    step=sign_step, lr=0.004, params={"floor": Param(default=1e-9, low=0.0)},
+    summary="a step of the rate against each gradient's sign",
+)
+FADE = ScheduleSpec(factor=lambda step, steps: 1 - step / steps, summary="to 0 in a straight line")
+SINE = ActivationSpec(function=torch.sin, gain=1.2, summary="sin x")
+"""
+OTHER_ENTRIES = {
+    "harness.biases:alternate": "my_components.others:ALTERNATE",
+    "harness.penalties:huber": "my_components.others:HUBER",
+    "harness.optimizers:sign": "my_components.others:SIGN",
+    "harness.schedules:fade": "my_components.others:FADE",
+    "harness.activations:sine": "my_components.others:SINE",
+}
