@@ -123,15 +123,16 @@ class Registry(Collection[str], Generic[S]):
     def plugin(self, name: str) -> Plugin | None:
         """The plug-in that has this name; PluginError where another component has it as well."""
         found = plugins(self.group).get(name, ())
-        others = (["harness itself"] if name in self.built_in() else []) + [
-            "a call of register" for _ in [name] if name in self._registered
-        ]
-        if found and len(found) + len(others) > 1:
+        if not found:
+            return None
+        others = ["harness itself"] * (name in self.built_in())
+        others += ["a call of register"] * (name in self._registered)
+        if len(found) + len(others) > 1:
             raise PluginError(
                 f"{self.kind} {name!r} comes from {' and from '.join([*others, *map(str, found)])}"
                 f"; a name must mean one thing. Rename or uninstall the plug-in, or set {SWITCH}=1."
             )
-        return found[0] if found else None
+        return found[0]
 
     def having(self, **facts: Any) -> list[str]:
         """The names of the components with these values in their specs: having(kind="binary")."""

@@ -84,12 +84,17 @@ def stand_in(kind: type[S], facts: Mapping[str, Any], missing: str) -> S:
     return kind(**own)
 
 
+NONE = Settings()
+
+
 def params_of(spec: Spec, given: Any, key: str, component: str) -> Settings:
     """Every setting that a spec declares, given or at its default; ConfigError on anything else.
 
     key: the group of the settings, such as "loss.params"; component: for messages, "loss focal".
     What a stored run had is taken as it is where the component itself is missing.
     """
+    if not given and not spec.params and isinstance(given, Mapping):
+        return NONE
     given = {} if given is None else given
     if not isinstance(given, Mapping):
         raise ConfigError(f"{key} is {shown(given)}; it must be a mapping of settings.")

@@ -86,27 +86,33 @@ def check(prefix: str, settings: Any) -> None:
 
     Whole floats become ints where an int is asked for, ints become floats, lists become tuples.
     """
-    kinds = _kinds(type(settings))  # type: ignore[arg-type]  # mypy takes a type for unhashable
-    for field in dataclasses.fields(settings):
-        if not field.metadata or "settings_of" in field.metadata:
-            continue
-        key = f"{prefix}{field.name}"
-        value = getattr(settings, field.name)
-        clean = _clean(key, value, kinds[field.name], field.metadata)
-        object.__setattr__(settings, field.name, clean)
-    for field in dataclasses.fields(settings):
-        if "settings_of" in field.metadata:
-            named = field.metadata["settings_of"]
-            registry = type(settings).__dataclass_fields__[named].metadata["component"]
-            name, given = getattr(settings, named), getattr(settings, field.name)
-            spec = registry.get(name, f"{prefix}{named}")
-            own = params_of(spec, given, f"{prefix}{field.name}", f"{registry.kind} {name}")
-            object.__setattr__(settings, field.name, own)
+    group = _group(type(settings))  # type: ignore[arg-type]  # mypy takes a type for unhashable
+    for name, kind, rule in group.fields:
+        clean = _clean(f"{prefix}{name}", getattr(settings, name), kind, rule)
+        object.__setattr__(settings, name, clean)
+    for name, named, registry in group.own:
+        chosen, given = getattr(settings, named), getattr(settings, name)
+        spec = registry.get(chosen, f"{prefix}{named}")
+        own = params_of(spec, given, f"{prefix}{name}", f"{registry.kind} {chosen}")
+        object.__setattr__(settings, name, own)
+
+
+class _Group(typing.NamedTuple):
+    """What `check` must know of a class of settings, read once."""
+
+    fields: list[tuple[str, Any, typing.Mapping[str, Any]]]  # name, type, rule
+    own: list[tuple[str, str, Registry[Any]]]  # name, the field with the component's, its registry
 
 
 @functools.cache
-def _kinds(group: type) -> dict[str, Any]:
-    return typing.get_type_hints(group)  # reads source text: too slow for once a run
+def _group(group: type) -> _Group:
+    kinds = typing.get_type_hints(group)  # reads source text: too slow for once a run
+    rules = {entry.name: entry.metadata for entry in dataclasses.fields(group) if entry.metadata}
+    own = [(name, rule["settings_of"]) for name, rule in rules.items() if "settings_of" in rule]
+    return _Group(
+        [(name, kinds[name], r) for name, r in rules.items() if "settings_of" not in r],
+        [(name, named, rules[named]["component"]) for name, named in own],
+    )
 
 
 def _clean(key: str, value: Any, kind: Any, rule: typing.Mapping[str, Any]) -> Any:
@@ -131,7 +137,7 @@ def _clean_one(
             raise _refuse(key, whole, kind, rule)
         if "\x00" in value:
             raise ConfigError(f"{key} holds a NUL character; remove it.")
-        if rule["one_of"] and value not in rule["one_of"]:
+        if rule["one_of"] is not None and value not in rule["one_of"]:
             raise _refuse(key, whole, kind, rule)
         return value
     if isinstance(value, bool) or not isinstance(value, (int, float)):
@@ -170,6 +176,7 @@ def _args(kind: Any) -> tuple[Any, ...]:
     return typing.get_args(kind) if isinstance(kind, types.UnionType) else (kind,)
 
 
+@functools.cache
 def _optional(kind: Any) -> bool:
     return type(None) in _args(kind)
 
@@ -178,10 +185,12 @@ def _inner(kind: Any) -> Any:
     return next(k for k in _args(kind) if k is not type(None))
 
 
+@functools.cache
 def _is_list(kind: Any) -> bool:
     return typing.get_origin(_inner(kind)) is tuple
 
 
+@functools.cache
 def _element(kind: Any) -> type:
     inner = _inner(kind)
     if typing.get_origin(inner) is tuple:
