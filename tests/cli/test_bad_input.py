@@ -147,7 +147,7 @@ def test_what_is_allowed_reads_like_english(key, value, said):
         ({"data": {"path": "x"}}, ["data.path is 'x'", "data=file"]),
         ({"data": {"name": "file"}}, ["data.path is null", "data.path=words.txt"]),
         ({"reg": {"strength": 1.0}}, ["reg.strength is 1", "reg=l2 reg.strength=0,1"]),
-        ({"reg": {"name": "dropout", "strength": 1.0}}, ["reg.strength is 1", "below 1"]),
+        ({"reg": {"name": "dropout", "strength": 1.0}}, ["reg.strength is 1", "not including 1"]),
         ({"optim": {"momentum": 0.9}}, ["optim.momentum is 0.9", "optim=momentum"]),
         ({"loss": {"name": "hinge", "label_smoothing": 0.1}}, ["label_smoothing", "cross_entropy"]),
         ({"loss": {"name": "crossentropy"}}, ["loss.name", "Did you mean 'cross_entropy'?"]),

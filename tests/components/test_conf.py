@@ -35,8 +35,8 @@ def test_config_yaml_holds_every_default():
 
 @pytest.mark.parametrize(
     ("group", "names"),
-    [("loss", LOSSES), ("reg", PENALTIES), ("optim", OPTIMIZERS), ("data", SOURCES),
-     ("init", INITS)],
+    [("loss", LOSSES.built_in()), ("reg", PENALTIES.built_in()), ("optim", OPTIMIZERS.built_in()),
+     ("data", SOURCES), ("init", INITS.built_in())],
 )  # fmt: skip
 def test_every_name_has_its_file(group, names):
     key = "scheme" if group == "init" else "name"
@@ -50,7 +50,7 @@ def test_a_loss_is_two_lines():
 
 
 def test_every_regularizer_sets_its_strength():
-    strengths = {name: read(f"reg/{name}.yaml")["strength"] for name in PENALTIES}
+    strengths = {name: read(f"reg/{name}.yaml")["strength"] for name in PENALTIES.built_in()}
     assert strengths["none"] == 0
     assert strengths["l2"] == 0.01  # as in the lecture's notes
     assert strengths["dropout"] == 0.1
