@@ -19,7 +19,7 @@ _HOMES = {
     "Dataset": "data.dataset", "load_data": "data.dataset",
     "LossSpec": "components", "InitSpec": "components", "register": "components",
     "expected_initial_loss": "theory.initial_loss",
-    "train": "engine.train",
+    "train": "tracking.session", "Tracking": "config.settings",
     "RunRecord": "records.record",
     "Ledger": "records.ledger",
     "compare": "render.compare_table",
