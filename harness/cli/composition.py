@@ -29,7 +29,7 @@ def compose_jobs(
     """The plain config of every job, in order: interpolations resolved, no `hydra` node.
 
     jobs: each job's overrides, as a sweeper hands them over. Raises what Hydra raises for a job
-    that does not compose.
+    that does not compose. The configs are to be read only: they share what none of them sets.
     """
     composer = _Composer(loader, master)
     return [composer.compose(job) for job in jobs]
@@ -54,25 +54,26 @@ class _Composer:
         self.loader, self.master = loader, master
         self.parser = OverridesParser.create(config_loader=loader)
         self.groups = frozenset(loader.list_groups(""))
-        self.parsed: dict[str, Override] = {}
+        self.parsed: dict[str, tuple[Override, bool]] = {}  # and whether it is plain
         self.bases: dict[tuple[str, ...], Plain | DictConfig | None] = {}
 
     def compose(self, job: Sequence[str]) -> Plain:
-        overrides = [self.parse(text) for text in job]
-        plain = [self.is_plain(override) for override in overrides]
-        structure = tuple(text for text, yes in zip(job, plain, strict=True) if not yes)
+        parsed = [self.parse(text) for text in job]
+        structure = tuple(text for text, (_, yes) in zip(job, parsed, strict=True) if not yes)
         if structure not in self.bases:
             self.bases[structure] = self.base(structure)
-        config = copy.deepcopy(self.bases[structure])
-        values = [o for o, yes in zip(overrides, plain, strict=True) if yes]
-        others = [o.key_or_group for o, yes in zip(overrides, plain, strict=True) if not yes]
+        base = self.bases[structure]
+        config = dict(base) if isinstance(base, dict) else copy.deepcopy(base)
+        values = [override for override, yes in parsed if yes]
+        others = [override.key_or_group for override, yes in parsed if not yes]
         if config is None or not all(_set(config, value, others) for value in values):
             return _task(self.loader.load_sweep_config(self.master, list(job)))
         return _task(config) if isinstance(config, DictConfig) else config
 
-    def parse(self, text: str) -> Override:
+    def parse(self, text: str) -> tuple[Override, bool]:
         if text not in self.parsed:
-            self.parsed[text] = self.parser.parse_override(text)
+            override = self.parser.parse_override(text)
+            self.parsed[text] = override, self.is_plain(override)
         return self.parsed[text]
 
     def is_plain(self, override: Override) -> bool:
@@ -127,6 +128,8 @@ def _set(config: Plain | DictConfig, override: Override, others: Sequence[str]) 
             node.setdefault(part, {})
         if not _holds(node, part):
             return False
+        if isinstance(node, dict) and isinstance(node[part], dict):
+            node[part] = dict(node[part])  # jobs share what they do not set
         node = node[part]
     if _adds(override) and isinstance(node, dict):
         node.setdefault(last, None)

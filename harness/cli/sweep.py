@@ -21,7 +21,7 @@ from harness.cli.launch import Launch
 from harness.cli.progress import WATCHED, progress
 from harness.cli.stopping import Stop, StoppedError, stop_signals
 from harness.config.foreign import check_trainable
-from harness.config.run import Data, RunConfig, build, sweep_id
+from harness.config.run import Data, Known, RunConfig, build, sweep_id
 from harness.config.settings import Cluster, Tracking, read_cluster
 from harness.config.settings import Ledger as LedgerSettings
 from harness.data.remarks import data_notes
@@ -136,12 +136,13 @@ def check_jobs(configs: Sequence[Mapping[str, Any]]) -> Jobs:
     from harness.engine.cost import check_memory, largest_need
     from harness.execution.interface import check_executor
 
-    surroundings, runs = set(), []
+    known: Known = {}  # tens of thousands of points consist of a few dozen groups
+    runs = [read_config(config, known=known) for config in configs]
+    places: dict[str, Mapping[str, Any]] = {}
     for config in configs:
-        tracking = build(Tracking, "tracking.", config.get("tracking") or {})
-        kept = build(LedgerSettings, "ledger.", config.get("ledger") or {})
-        runs.append(read_config(config))
-        surroundings.add((tracking, kept, read_cluster(config), runs[-1].engine.executor))
+        around = [config.get(group) for group in ("tracking", "ledger", "engine")]
+        places.setdefault(repr(around), config)
+    surroundings = {_surroundings(config) for config in places.values()}
     if len(surroundings) > 1:
         raise ConfigError(
             "tracking.*, ledger.*, engine.executor, engine.ray.* or engine.slurm.* differ between "
@@ -172,6 +173,12 @@ def check_jobs(configs: Sequence[Mapping[str, Any]]) -> Jobs:
         tracking=tracking, ledger=kept, executor=executor, cluster=cluster,
         sets=sets, need=need,
     )  # fmt: skip
+
+
+def _surroundings(config: Mapping[str, Any]) -> tuple[Tracking, LedgerSettings, Cluster, str]:
+    tracking = build(Tracking, "tracking.", config.get("tracking") or {})
+    kept = build(LedgerSettings, "ledger.", config.get("ledger") or {})
+    return tracking, kept, read_cluster(config), read_config(config).engine.executor
 
 
 def _check_disk(jobs: Jobs, ledger: Ledger) -> None:

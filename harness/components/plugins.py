@@ -76,6 +76,11 @@ def switched_off() -> bool:
     return os.environ.get(SWITCH, "") not in ("", "0")
 
 
+def offered() -> tuple[bool, tuple[str, ...]]:
+    """What decides which plug-ins there are: the switch, and where packages are looked for."""
+    return switched_off(), tuple(sys.path)
+
+
 def plugins(group: str) -> dict[str, tuple[Plugin, ...]]:
     """The plug-ins of an entry-point group by name; none of them is loaded.
 

@@ -150,7 +150,7 @@ def _clean_one(
         value = int(value)
     else:
         try:
-            value = float(value)
+            value = float(value) + 0.0  # -0.0 is 0.0, in ids too
         except OverflowError:
             raise _refuse(key, whole, kind, rule) from None
     low, above, high, below = rule["low"], rule["above"], rule["high"], rule["below"]
@@ -172,6 +172,7 @@ def _refuse(key: str, value: Any, kind: Any, rule: typing.Mapping[str, Any]) -> 
     return ConfigError(f"{key} is {shown(value)}; allowed: {allowed(rule, kind)}.{hint}")
 
 
+@functools.cache
 def _args(kind: Any) -> tuple[Any, ...]:
     return typing.get_args(kind) if isinstance(kind, types.UnionType) else (kind,)
 
@@ -181,6 +182,7 @@ def _optional(kind: Any) -> bool:
     return type(None) in _args(kind)
 
 
+@functools.cache
 def _inner(kind: Any) -> Any:
     return next(k for k in _args(kind) if k is not type(None))
 

@@ -11,7 +11,7 @@ import functools
 import hashlib
 import json
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -22,17 +22,20 @@ from harness.components.losses import LOSSES, LossSpec
 from harness.components.names import BINARY_SOURCES, SOURCES
 from harness.components.optimizers import OPTIMIZERS, OptimizerSpec
 from harness.components.penalties import PENALTIES, PenaltySpec
+from harness.components.plugins import offered
 from harness.components.registry import Registry
 from harness.components.schedules import SCHEDULES
+from harness.config.derived import Remembers, filled, plain
 from harness.config.fields import check, knob, settings_of_its_own
 from harness.errors import ConfigError, nearest, shown
 
 SCOPES = ("linear", "all", "hidden", "output", "embedding")  # of init.weight_scale
+Known = dict[tuple[str, str], Any]  # groups of settings that were built already
 NUMERICS = 1  # raise when the engine's arithmetic changes, so that old and new runs never merge
 
 
 @dataclass(frozen=True, kw_only=True)
-class Data:
+class Data(Remembers):
     """Which words, how they are split, and how much context a prediction sees."""
 
     name: str = knob("census", one_of=SOURCES, stacks=False)
@@ -71,7 +74,7 @@ class Data:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Model:
+class Model(Remembers):
     """Shape of the network: embedding, hidden layers, output over the vocabulary."""
 
     n_embd: int = knob(10, low=1, high=4096, unit="numbers a symbol", stacks=False)
@@ -91,7 +94,7 @@ class Model:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Init:
+class Init(Remembers):
     """How parameters are drawn. Every knob here may differ inside one fused program."""
 
     scheme: str = knob("kaiming", component=INITS)
@@ -121,7 +124,7 @@ class Init:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Loss:
+class Loss(Remembers):
     """What is minimised. Matching scales the gradient only; logged losses keep their units."""
 
     name: str = knob("cross_entropy", component=LOSSES)
@@ -147,7 +150,7 @@ class Loss:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Reg:
+class Reg(Remembers):
     """What holds the weights back."""
 
     name: str = knob("none", component=PENALTIES)
@@ -172,7 +175,7 @@ class Reg:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Optim:
+class Optim(Remembers):
     """How parameters move."""
 
     name: str = knob("sgd", component=OPTIMIZERS, stacks=False)
@@ -205,7 +208,7 @@ class Optim:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Train:
+class Train(Remembers):
     """For how long, on how many examples at a time, and how often whole splits are looked at."""
 
     steps: int = knob(2000, low=0, high=100_000_000, stacks=False)
@@ -227,7 +230,7 @@ class Train:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Engine:
+class Engine(Remembers):
     """Where and how the arithmetic runs. chunk, workers and executor change no number."""
 
     device: str = knob("auto", one_of=("auto", "cpu", "cuda"), stacks=False)
@@ -257,7 +260,7 @@ class Engine:
 
 
 @dataclass(frozen=True, kw_only=True)
-class RunConfig:
+class RunConfig(Remembers):
     """One run, whole. `run_id(data_sha256)` names it; equal ids mean equal numbers."""
 
     data: Data = field(default_factory=Data)
@@ -295,18 +298,11 @@ class RunConfig:
     def flat(self) -> dict[str, Any]:
         """Every setting as {"group.key": value}, in declaration order; tuples as lists."""
         out: dict[str, Any] = {}
-        for entry in dataclasses.fields(self):
-            value = getattr(self, entry.name)
-            if dataclasses.is_dataclass(value):
-                for knob_ in dataclasses.fields(value):
-                    inner = getattr(value, knob_.name)
-                    key = f"{entry.name}.{knob_.name}"
-                    if isinstance(inner, Mapping):
-                        out |= {f"{key}.{name}": own for name, own in inner.items()}
-                    else:
-                        out[key] = list(inner) if isinstance(inner, tuple) else inner
+        for name in TOP:
+            if name in GROUPS:
+                out |= plain(name, getattr(self, name))
             else:
-                out[entry.name] = value
+                out[name] = getattr(self, name)
         return out
 
     def nested(self) -> dict[str, Any]:
@@ -315,24 +311,27 @@ class RunConfig:
 
     def resolved(self, device: str = "cpu") -> RunConfig:
         """The same run with every automatic value filled in; `device` is what `auto` means here."""
+        return self.once(("resolved", device), lambda: self._resolved(device))
+
+    def _resolved(self, device: str) -> RunConfig:
         t, o, i, e, d = self.train, self.optim, self.init, self.engine, self.data
         return dataclasses.replace(
             self,
-            data=dataclasses.replace(
+            data=filled(
                 d, unique_words=d.name != "markov" if d.unique_words is None else d.unique_words
             ),
-            init=dataclasses.replace(
+            init=filled(
                 i,
                 seed=self.seed if i.seed is None else i.seed,
                 output_bias=i.bias if i.output_bias is None else i.output_bias,
             ),
-            optim=dataclasses.replace(o, embed_lr=o.lr if o.embed_lr is None else o.embed_lr),
-            train=dataclasses.replace(
+            optim=filled(o, embed_lr=o.lr if o.embed_lr is None else o.embed_lr),
+            train=filled(
                 t,
                 eval_every=max(1, -(-t.steps // 20)) if t.eval_every is None else t.eval_every,
                 batch_seed=self.seed if t.batch_seed is None else t.batch_seed,
             ),
-            engine=dataclasses.replace(e, device=device if e.device == "auto" else e.device),
+            engine=filled(e, device=device if e.device == "auto" else e.device),
         )
 
     def foreign(self) -> dict[str, dict[str, str]]:
@@ -341,10 +340,11 @@ class RunConfig:
         The identity is that of its package: distribution, version, hash of its source. It is part
         of the run's ids.
         """
-        out = {}
-        for key, registry in component_keys().items():
-            group, _, field = key.partition(".")
-            name = getattr(getattr(self, group), field)
+        out: dict[str, dict[str, str]] = {}
+        names = tuple(getattr(getattr(self, group), field) for group, field in _component_fields())
+        if _all_built_in(names, offered()):
+            return out
+        for name, (key, registry) in zip(names, component_keys().items(), strict=True):
             identity = None if name is None else registry.identity(name)
             if identity is not None:
                 out[key] = {"name": name, **identity}
@@ -359,23 +359,16 @@ class RunConfig:
         return self._digest(data_sha256, device, seeds=False)
 
     def _digest(self, data_sha256: str, device: str, *, seeds: bool) -> str:
+        """Hash of the JSON text of all that counts, keys in order, put together group by group.
+
+        Each seed is there in full, so that null and the same seed given hash alike.
+        """
         run = self.resolved(device)
-        kept = {
-            key: value
-            for key, value in run.flat().items()
-            if rule_of(key)["numeric"]
-            and key != "data.path"
-            and (seeds or not rule_of(key)["seed"])
-            and (seeds or key != "seed")
-        }
-        # each loss sees the same number whether its seed was given as null or in full
-        if seeds:
-            kept.pop("seed")
-        kept["data.sha256"] = data_sha256
-        kept["numerics"] = NUMERICS
+        parts = {name: _hashed(name, getattr(run, name), seeds, data_sha256) for name in GROUPS}
+        parts["numerics"] = f'"numerics":{NUMERICS}'
         if foreign := run.foreign():
-            kept["components"] = foreign
-        text = json.dumps(kept, sort_keys=True, separators=(",", ":"), allow_nan=False)
+            parts["components"] = f'"components":{_json(foreign)}'
+        text = "{" + ",".join(parts[name] for name in sorted(parts) if parts[name]) + "}"
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
@@ -383,6 +376,48 @@ GROUPS: dict[str, type] = {
     "data": Data, "model": Model, "init": Init, "loss": Loss, "reg": Reg, "optim": Optim,
     "train": Train, "engine": Engine,
 }  # fmt: skip
+
+
+TOP = tuple(entry.name for entry in dataclasses.fields(RunConfig))
+
+
+def _hashed(name: str, group: Remembers, seeds: bool, data_sha256: str) -> str:
+    """What of a group counts in a run's id, or with no seed in a configuration's: JSON entries.
+
+    A data file's checksum is in place of its path.
+    """
+
+    def derive() -> str:
+        kept = {
+            key: value
+            for key, value in plain(name, group).items()
+            if rule_of(key)["numeric"]
+            and key != "data.path"
+            and (seeds or not rule_of(key)["seed"])
+        }
+        if name == "data":
+            kept["data.sha256"] = data_sha256
+        return _json(kept)[1:-1]
+
+    return group.once(("hashed", seeds, data_sha256), derive)
+
+
+def _json(plain: Mapping[str, Any]) -> str:
+    return json.dumps(plain, sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+
+@functools.cache
+def _component_fields() -> list[tuple[str, str]]:
+    return [(group, field) for group, _, field in (key.partition(".") for key in component_keys())]
+
+
+@functools.lru_cache(maxsize=4096)
+def _all_built_in(names: tuple[str | None, ...], _offered: tuple[bool, tuple[str, ...]]) -> bool:
+    """Whether these are built-in components, in the order of component_keys()."""
+    return all(
+        name is None or (name in registry.built_in() and registry.plugin(name) is None)
+        for name, registry in zip(names, component_keys().values(), strict=True)
+    )
 
 
 @functools.cache
@@ -436,11 +471,14 @@ def component_defaults(flat: Mapping[str, Any]) -> dict[str, Any]:
     return out
 
 
-def run_config(values: Mapping[str, Any]) -> RunConfig:
-    """Build a RunConfig from a nested plain dict; ConfigError on unknown keys or bad values."""
+def run_config(values: Mapping[str, Any], known: Known | None = None) -> RunConfig:
+    """Build a RunConfig from a nested plain dict; ConfigError on unknown keys or bad values.
+
+    known: to be given again for the next of many runs, which then share their equal groups; it
+    must not outlive a change of the registered components.
+    """
     if not isinstance(values, Mapping):
         raise ConfigError(f"the config is {shown(values)}; it must be a mapping of groups.")
-    known = [*GROUPS, "seed"]
     groups: dict[str, Any] = {}
     for name, inner in values.items():
         if name == "seed":
@@ -448,10 +486,16 @@ def run_config(values: Mapping[str, Any]) -> RunConfig:
             continue
         if name not in GROUPS:
             raise ConfigError(
-                f"{shown(name)} is not a setting; allowed at the top: {', '.join(known)}."
-                f"{nearest(str(name), known)}"
+                f"{shown(name)} is not a setting; allowed at the top: {', '.join(TOP)}."
+                f"{nearest(str(name), TOP)}"
             )
-        groups[name] = build(GROUPS[name], f"{name}.", inner)
+        if known is None:
+            groups[name] = build(GROUPS[name], f"{name}.", inner)
+            continue
+        key = name, repr(inner)  # tells 1 from 1.0 and from true
+        if key not in known:
+            known[key] = build(GROUPS[name], f"{name}.", inner)
+        groups[name] = known[key]
     return RunConfig(**groups)
 
 
@@ -503,12 +547,13 @@ def sweep_id(run_ids: Iterable[str]) -> str:
 
 def varying(runs: Iterable[RunConfig]) -> list[str]:
     """The keys that differ between these runs, in declaration order."""
-    seen: dict[str, Any] = {}
-    varies: dict[str, bool] = {}
-    for run in runs:
-        for key, value in run.flat().items():
-            if key in seen:
-                varies[key] |= seen[key] != value
-            else:
-                seen[key], varies[key] = value, False
-    return [key for key, yes in varies.items() if yes]
+    return differing([run.flat() for run in runs])
+
+
+def differing(flats: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The keys whose values differ between those of these mappings that have them."""
+    first: dict[str, Any] = {}
+    for flat in flats:
+        if not flat.keys() <= first.keys():
+            first = dict(flat) | first
+    return [key for key, value in first.items() if any(f.get(key, value) != value for f in flats)]

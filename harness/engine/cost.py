@@ -7,6 +7,7 @@ and round up; they are there to refuse what cannot work, not to plan to the last
 from __future__ import annotations
 
 import shutil
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -149,7 +150,13 @@ def workers_that_fit(need: Need, wanted: int) -> int:
 
 def check_disk(runs: Iterable[RunConfig], data: Mapping[Data, Dataset], folder: Path) -> None:
     """ConfigError where the ledger's disk has no room for these runs."""
-    need = sum(disk_bytes(run, data[run.data]) for run in runs)
+    alike = Counter((run.data, run.model, run.train, run.engine.dtype) for run in runs)
+    sizes = {}
+    for run in runs:
+        key = run.data, run.model, run.train, run.engine.dtype
+        if key not in sizes:
+            sizes[key] = disk_bytes(run, data[run.data])
+    need = sum(alike[key] * size for key, size in sizes.items())
     there = next(p for p in (folder.absolute(), *folder.absolute().parents) if p.exists())
     free = shutil.disk_usage(there).free
     if need > free:

@@ -89,8 +89,9 @@ def _head(
 
 def head_key(run: RunConfig) -> tuple[str, str, bool, str]:
     """What must agree for two runs to share one gradient call; sorts them into neighbours."""
-    own = repr(sorted(run.loss.params.items()))
-    return run.loss.name, run.loss.reduction, run.loss.label_smoothing > 0, own
+    loss = run.loss
+    own = loss.once("params", lambda: repr(sorted(loss.params.items())))
+    return loss.name, loss.reduction, loss.label_smoothing > 0, own
 
 
 def gradient_scale(loss: Loss, V: int, batch_size: int) -> float:

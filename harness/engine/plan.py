@@ -9,7 +9,8 @@ import itertools
 import math
 from collections.abc import Sequence
 
-from harness.config.run import RunConfig, rule_of
+from harness.config.derived import Remembers, plain
+from harness.config.run import GROUPS, RunConfig, rule_of
 from harness.data.dataset import Dataset
 from harness.engine.initialization import layer_sizes
 from harness.engine.objectives import head_key
@@ -22,8 +23,16 @@ CARD_MOST = 1024
 
 def group_key(run: RunConfig) -> tuple[tuple[str, str], ...]:
     """The settings that must agree for two runs to share one program."""
-    flat = run.resolved().flat()
-    return tuple((k, repr(v)) for k, v in flat.items() if not rule_of(k)["stacks"])
+    whole = run.resolved()
+    return tuple(pair for name in GROUPS for pair in _shape(name, getattr(whole, name)))
+
+
+def _shape(name: str, group: Remembers) -> tuple[tuple[str, str], ...]:
+    def derive() -> tuple[tuple[str, str], ...]:
+        flat = plain(name, group)
+        return tuple((k, repr(v)) for k, v in flat.items() if not rule_of(k)["stacks"])
+
+    return group.once("shape", derive)
 
 
 def run_bytes(run: RunConfig, data: Dataset) -> int:
@@ -62,7 +71,8 @@ def chunks(
     out: list[list[int]] = []
     for places in groups.values():
         places.sort(key=lambda place: (head_key(runs[place]), place))
-        most = min(chunk_size(runs[p], data[p]) for p in places)
+        asked = {runs[p].engine.chunk: p for p in places}
+        most = min(chunk_size(runs[p], data[p]) for p in asked.values())
         count = math.ceil(len(places) / most)
         if isinstance(runs[places[0]].engine.chunk, str):
             count = min(len(places), math.ceil(count / workers) * workers)

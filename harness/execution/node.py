@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from harness import __version__
-from harness.config.run import NUMERICS, RunConfig, run_config
+from harness.config.run import NUMERICS, Known, RunConfig, run_config
 from harness.data.dataset import load_data
 from harness.engine.device import device_of
 from harness.errors import HarnessError
@@ -41,9 +41,10 @@ def runs_of(plain: Mapping[str, Any]) -> dict[str, RunConfig]:
             "the same version on every machine"
         )
     runs: dict[str, RunConfig] = {}
+    known: Known = {}
     for run_id, values in plain["runs"].items():
         try:
-            run = runs[run_id] = run_config(values)
+            run = runs[run_id] = run_config(values, known)
             data = load_data(run.data)
         except HarnessError as error:
             raise _unlike(

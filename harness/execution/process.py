@@ -32,7 +32,7 @@ from typing import Any, Protocol
 
 import torch
 
-from harness.config.run import RunConfig, run_config
+from harness.config.run import Known, RunConfig, run_config
 from harness.data.dataset import load_data
 from harness.engine.chunk import Chunk, Interrupted, State
 from harness.engine.device import device_of, one_thread
@@ -69,7 +69,8 @@ def main() -> None:
     )  # fmt: skip
     try:
         while not stop.is_set() and (task := inbox.get()) is not None:
-            serve([run_config(plain) for plain in task["runs"]], work)
+            known: Known = {}
+            serve([run_config(plain, known) for plain in task["runs"]], work)
             emit({"kind": "chunk"})
     except LedgerError as error:  # no run's fault, and no other run would fare better
         emit({"kind": "broken", "message": str(error)})

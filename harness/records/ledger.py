@@ -14,6 +14,7 @@ import contextlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from harness.config.run import Known
 from harness.errors import ConfigError
 from harness.records import durable
 from harness.records.bundle import Entry, entry_of
@@ -104,8 +105,10 @@ class Ledger(LedgerFolder):
         Each file is opened once: far faster than one by one.
         """
         ids = [_checked(run_id) for run_id in run_ids]
+        known: Known = {}
         found = {
-            run_id: self._record(entry) for run_id, entry in self.archive.read(ids, weights=weights)
+            run_id: self._record(entry, known)
+            for run_id, entry in self.archive.read(ids, weights=weights)
         }
         return {run_id: found[run_id] for run_id in ids if run_id in found}
 
@@ -226,10 +229,10 @@ class Ledger(LedgerFolder):
 
     # within
 
-    def _record(self, entry: Entry) -> RunRecord:
+    def _record(self, entry: Entry, known: Known) -> RunRecord:
         try:
             weights = {} if entry.weights is None else read_weights(entry.weights)
-            return RunRecord.from_plain(entry.plain, entry.series, weights)
+            return RunRecord.from_plain(entry.plain, entry.series, weights, known)
         except (ConfigError, KeyError, ValueError) as error:
             version = entry.plain.get("provenance", {}).get("version", "unknown")
             raise LedgerError(

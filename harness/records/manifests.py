@@ -8,21 +8,54 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from harness.config.foreign import recall, stored_components
 from harness.config.labels import short_names, text
-from harness.config.run import (
-    RunConfig,
-    field_rules,
-    nest,
-    run_config,
-    sweep_id,
-    unnest,
-    varying,
-)
+from harness.config.run import RunConfig, differing, field_rules, nest, sweep_id, unnest
+
+
+class Configs(Mapping[str, Mapping[str, Any]]):
+    """run_id -> nested settings, kept flat: what all runs share once, the rest run by run."""
+
+    def __init__(self, base: Mapping[str, Any], own: Mapping[str, Mapping[str, Any]]) -> None:
+        self.base, self.own = base, own
+
+    @classmethod
+    def shared(cls, flats: Mapping[str, Mapping[str, Any]]) -> Configs:
+        """Of run_id -> flat settings."""
+        rows = list(flats.values())
+        first = rows[0] if rows else {}
+        base = {key: value for key, value in first.items() if all(key in row for row in rows)}
+        apart = {key for key, value in base.items() if any(row[key] != value for row in rows)}
+
+        def own(flat: Mapping[str, Any]) -> dict[str, Any]:
+            keys = apart | (flat.keys() - base.keys())
+            return {k: flat[k] for k in flat if k in keys and (k not in base or flat[k] != base[k])}
+
+        return cls(base, {run_id: own(flat) for run_id, flat in flats.items()})
+
+    @classmethod
+    def of(cls, configs: Mapping[str, Mapping[str, Any]]) -> Configs:
+        """Of run_id -> nested settings."""
+        if isinstance(configs, Configs):
+            return configs
+        return cls.shared({run_id: unnest(nested) for run_id, nested in configs.items()})
+
+    def __getitem__(self, run_id: str) -> Mapping[str, Any]:
+        return nest({**self.base, **self.own[run_id]})
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.own)
+
+    def __len__(self) -> int:
+        return len(self.own)
+
+    def flat(self) -> dict[str, dict[str, Any]]:
+        """run_id -> its settings as {"group.key": value}."""
+        return {run_id: {**self.base, **own} for run_id, own in self.own.items()}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,29 +82,23 @@ class SweepManifest:
 
     def to_plain(self) -> dict[str, Any]:
         """JSON values; settings that all runs share are held once."""
-        flats = {run_id: unnest(self.configs[run_id]) for run_id in self.run_ids}
-        first = flats[self.run_ids[0]] if self.run_ids else {}
-        base = {key: v for key, v in first.items() if all(key in f for f in flats.values())}
-        own = {
-            run_id: {k: v for k, v in flat.items() if k not in base or base[k] != v}
-            for run_id, flat in flats.items()
-        }
+        configs = Configs.of(self.configs)
         plain = {entry.name: getattr(self, entry.name) for entry in dataclasses.fields(self)}
         plain["names"] = [self.names[run_id] for run_id in self.run_ids]
-        plain["configs"] = [own[run_id] for run_id in self.run_ids]
-        return plain | {"base": base, "tracking": dict(self.tracking)}
+        plain["configs"] = [configs.own[run_id] for run_id in self.run_ids]
+        return plain | {"base": configs.base, "tracking": dict(self.tracking)}
 
     @classmethod
     def from_plain(cls, plain: Mapping[str, Any]) -> SweepManifest:
         """The manifest of `to_plain`."""
         ids = tuple(plain["run_ids"])
-        own = zip(ids, plain["configs"], strict=True)
+        own = dict(zip(ids, plain["configs"], strict=True))
         recall(plain.get("components"))
         return cls(
             sweep_id=plain["sweep_id"],
             created_ms=plain["created_ms"],
             run_ids=ids,
-            configs={run_id: nest(plain["base"] | values) for run_id, values in own},
+            configs=Configs(plain["base"], own),
             names=dict(zip(ids, plain["names"], strict=True)),
             kind=plain["kind"],
             varying=tuple(plain["varying"]),
@@ -87,16 +114,15 @@ class SweepManifest:
         Every run is named anew, by what varies now.
         """
         ids = (*self.run_ids, *(r for r in other.run_ids if r not in self.configs))
-        configs = {**other.configs, **self.configs}
-        flats = [unnest(configs[run_id]) for run_id in ids]
-        known = dict.fromkeys(key for flat in flats for key in flat)
-        keys = tuple(k for k in known if any(f.get(k) != flats[0].get(k) for f in flats))
+        flats = {**Configs.of(other.configs).flat(), **Configs.of(self.configs).flat()}
+        flats = {run_id: flats[run_id] for run_id in ids}
+        keys = differing(list(flats.values()))
         return dataclasses.replace(
             self,
             run_ids=ids,
-            configs=configs,
-            names=run_names({run_id: run_config(configs[run_id]) for run_id in ids}),
-            varying=keys,
+            configs=Configs.shared(flats),
+            names=_names(flats, keys),
+            varying=tuple(keys),
             overrides=(*self.overrides, *(o for o in other.overrides if o not in self.overrides)),
             components={**other.components, **self.components},
         )
@@ -110,14 +136,15 @@ def new_sweep(
     tracking: Mapping[str, Any] | None = None,
 ) -> SweepManifest:
     """The manifest of run_id -> config, created now."""
-    keys = tuple(varying(runs.values()))
+    flats = {run_id: config.flat() for run_id, config in runs.items()}
+    keys = differing(list(flats.values()))
     return SweepManifest(
         sweep_id=sweep_id(runs),
         created_ms=time.time_ns() // 1_000_000,
         run_ids=tuple(runs),
-        configs={run_id: config.nested() for run_id, config in runs.items()},
-        names=dict(names or run_names(runs)),
-        varying=keys,
+        configs=Configs.shared(flats),
+        names=dict(names or _names(flats, keys)),
+        varying=tuple(keys),
         overrides=tuple(overrides),
         tracking=tracking or {},
         components=stored_components(runs.values()),
@@ -148,13 +175,17 @@ def run_names(runs: Mapping[str, RunConfig]) -> dict[str, str]:
     What is chosen by name comes first, by its name alone: columns of run names are narrow. A key is
     shortened to its last part where no other varying key ends alike.
     """
-    keys = sorted(varying(runs.values()), key=lambda key: not key.endswith(".name"))
+    flats = {run_id: config.flat() for run_id, config in runs.items()}
+    return _names(flats, differing(list(flats.values())))
+
+
+def _names(flats: Mapping[str, Mapping[str, Any]], varying: Sequence[str]) -> dict[str, str]:
+    keys = sorted(varying, key=lambda key: not key.endswith(".name"))
     label = short_names(keys)
     out = {}
-    for run_id, config in runs.items():
-        flat = config.flat()
+    for run_id, flat in flats.items():
         parts = [_part(k, label[k], text(flat[k])) for k in keys if k in flat]
-        out[run_id] = " ".join(parts)[:240] or describe(config)
+        out[run_id] = " ".join(parts)[:240] or _described(flat)
     return out
 
 
@@ -163,7 +194,11 @@ def describe(config: RunConfig) -> str:
 
     Loss, scale of the initial weights and seed, and what is not at its default.
     """
-    flat, default = config.flat(), RunConfig().flat()
+    return _described(config.flat())
+
+
+def _described(flat: Mapping[str, Any]) -> str:
+    default = RunConfig().flat()
     rules = field_rules()
     told = [k for k in flat if flat[k] != default.get(k) and rules.get(k, {}).get("numeric", True)]
     named = dict.fromkeys(["loss.name", "init.weight_scale", *told, "seed"])

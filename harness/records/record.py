@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.config.foreign import recall
-from harness.config.run import RunConfig, run_config, unnest
+from harness.config.run import Known, RunConfig, run_config, unnest
 from harness.records.verdicts import VERDICTS
 
 if TYPE_CHECKING:
@@ -94,11 +94,15 @@ class RunRecord:
         plain: Mapping[str, Any],
         series: Mapping[str, Curve] | None = None,
         weights: Mapping[str, torch.Tensor] | None = None,
+        known: Known | None = None,
     ) -> RunRecord:
-        """The record of `to_plain`, with its curves and weights; ConfigError on a bad config."""
+        """The record of `to_plain`, with its curves and weights; ConfigError on a bad config.
+
+        known: see config.run_config.
+        """
         recall(plain["provenance"].get("components"))
         return cls(
-            config=run_config(plain["config"]),
+            config=run_config(plain["config"], known),
             run_id=plain["run_id"],
             config_id=plain["config_id"],
             series=series or {},

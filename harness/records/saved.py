@@ -8,7 +8,7 @@ from typing import Any
 
 from harness import __version__
 from harness.config.foreign import recall
-from harness.config.run import RunConfig, component_defaults, run_config, unnest
+from harness.config.run import Known, RunConfig, component_defaults, run_config, unnest
 from harness.config.settings import own_settings
 from harness.errors import ConfigError, nearest
 from harness.system import KEYS
@@ -43,12 +43,14 @@ def config_yaml(config: RunConfig, provenance: Mapping[str, Any] | None = None) 
     return "\n".join(lines) + "\n"
 
 
-def read_config(values: Mapping[str, Any], where: str = "this config") -> RunConfig:
+def read_config(
+    values: Mapping[str, Any], where: str = "this config", known: Known | None = None
+) -> RunConfig:
     """The run that a config's plain values describe; what belongs to its surroundings is left out.
 
     One that harness saved (it has a `saved` group) must hold every setting this version knows and
     no other: a default that came later, or a key since renamed, would change its numbers unsaid.
-    ConfigError says which; ConfigError on bad values, as config.run_config.
+    ConfigError says which; ConfigError on bad values, as config.run_config; known: as there.
     """
     if not isinstance(values, Mapping):
         return run_config(values)
@@ -56,7 +58,7 @@ def read_config(values: Mapping[str, Any], where: str = "this config") -> RunCon
     stamp = values.get("saved")
     if stamp is not None:
         check_whole(own, where, stamp if isinstance(stamp, Mapping) else {})
-    return run_config(own)
+    return run_config(own, known)
 
 
 def check_whole(values: Mapping[str, Any], where: str, stamp: Mapping[str, Any]) -> None:

@@ -94,10 +94,14 @@ def test_groups_are_composed_once_each(composition):
     assert len(calls) == 5
 
 
-def test_jobs_do_not_share_their_lists(composition):
-    first, second = composition([]).fast([["seed=0"], ["seed=1"]])
-    first["model"]["hidden"].append(1)
-    assert second["model"]["hidden"] == [200]
+def test_jobs_share_what_none_of_them_sets_and_nothing_else(composition):
+    """Ten thousand jobs hold a few groups between them; what one sets is its own."""
+    jobs = [["init.weight_scale=3", "seed=0"], ["optim.lr=1"], ["model.hidden=[8]"]]
+    first, second, third = composition([]).fast(jobs)
+    assert first["train"] is second["train"] is third["train"]
+    assert [one["init"]["weight_scale"] for one in (first, second, third)] == [3, 1.0, 1.0]
+    assert [one["optim"]["lr"] for one in (first, second, third)] == [0.1, 1, 0.1]
+    assert [one["model"]["hidden"] for one in (first, second, third)] == [[200], [200], [8]]
 
 
 def test_a_key_that_does_not_exist_raises_hydras_error(composition):

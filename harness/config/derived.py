@@ -1,0 +1,49 @@
+"""What follows from the values of a frozen group of settings, computed once an object."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Hashable, Mapping
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+R = TypeVar("R", bound="Remembers")
+
+
+class Remembers:
+    """Base of a frozen object that remembers what was derived from it.
+
+    The groups of settings of ten thousand runs are a few dozen objects (see run.run_config), so
+    that what is kept with them is computed a few dozen times.
+    """
+
+    def once(self, what: Hashable, derive: Callable[[], T]) -> T:
+        """What `derive` gives, computed the first time that it is asked for under this name."""
+        known: dict[Hashable, T] = self.__dict__.setdefault("_derived", {})
+        if what not in known:
+            known[what] = derive()
+        return known[what]
+
+
+def plain(name: str, group: Remembers) -> Mapping[str, Any]:
+    """A group's settings as {"group.key": value}, in order of declaration; tuples as lists."""
+
+    def derive() -> Mapping[str, Any]:
+        out: dict[str, Any] = {}
+        for entry in dataclasses.fields(group):  # type: ignore[arg-type]  # each one is a dataclass
+            value, key = getattr(group, entry.name), f"{name}.{entry.name}"
+            if isinstance(value, Mapping):
+                out |= {f"{key}.{own}": v for own, v in value.items()}
+            else:
+                out[key] = list(value) if isinstance(value, tuple) else value
+        return out
+
+    return group.once("plain", derive)
+
+
+def filled(group: R, **values: Any) -> R:
+    """A group with these values filled in; itself where it has them already."""
+    if all(getattr(group, key) == value for key, value in values.items()):
+        return group
+    what = ("filled", *values.items())
+    return group.once(what, lambda: dataclasses.replace(group, **values))  # type: ignore[type-var]
