@@ -8,8 +8,9 @@ import yaml
 
 from harness import Data, Loss, Model, RunConfig, Train, train
 from harness.components import LOSSES, LossSpec, register
+from harness.config.foreign import check_trainable
 from harness.config.run import nest, rule_of, run_config, unnest, varying
-from harness.errors import ConfigError
+from harness.errors import ConfigError, PluginError
 from harness.records.manifests import new_sweep
 from harness.records.record import table_row
 from harness.records.saved import config_yaml, overrides_of, read_config
@@ -117,3 +118,20 @@ def test_registering_again_trains_with_what_is_registered_now():
         found.append(train([config])[0].summary)
     for name in ("init/loss_expected", "init/loss_measured"):
         assert found[1][name] == pytest.approx(3 * found[0][name], rel=1e-5)
+
+
+def test_what_a_call_registered_is_refused_where_other_processes_train():
+    check_trainable([run()])  # here it can be
+    with pytest.raises(ConfigError, match=r"loss\.name is 'focal_here', which a call of register"):
+        check_trainable([run()], elsewhere=True)
+    check_trainable([RunConfig(**TINY)], elsewhere=True)
+
+
+def test_a_component_that_is_missing_is_not_trained():
+    LOSSES.recall("lost_loss", {"unit": "points"}, {
+        "distribution": "lost-losses", "version": "2", "sha256": "0",
+    })  # fmt: skip
+    lost = RunConfig(loss=Loss(name="lost_loss", params={"depth": 3}), **TINY)
+    assert lost.flat()["loss.params.depth"] == 3 and lost.loss.spec.unit == "points"
+    with pytest.raises(PluginError, match=r"lost-losses 2; install that"):
+        train([lost])
