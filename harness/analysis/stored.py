@@ -22,6 +22,7 @@ from harness.analysis.table import (
 from harness.config.foreign import recall
 from harness.config.run import unnest
 from harness.records.record import CURVES
+from harness.tracking import own_words
 from harness.tracking.addresses import redacted
 
 if TYPE_CHECKING:
@@ -51,6 +52,7 @@ def ledger_table(ledger: Ledger, sweep: SweepManifest) -> SweepTable:
         "experiment": sweep.tracking.get("experiment"), "source": "ledger",
         "runs": len(sweep.run_ids), "data": {"sha256": known.get("data_sha256")},
         "environment": {k: v for k, v in known.items() if k not in OF_ONE_RUN},
+        **own_words.of_manifest(sweep),
     }  # fmt: skip
 
     def curves() -> pd.DataFrame:
@@ -76,6 +78,7 @@ def mlflow_table(store: MlflowReader, parent: Any) -> SweepTable:
         "experiment": store.experiments.get(parent.info.experiment_id),
         "source": redacted(store.uri),
         "mlflow_run_id": parent.info.run_id, "environment": {}, "data": {},
+        **own_words.of_tags(tags),
     }  # fmt: skip
     if floors := {k: v for k, v in parent.data.metrics.items() if k.startswith("floor/")}:
         meta["floors"] = floors
@@ -89,6 +92,8 @@ def mlflow_table(store: MlflowReader, parent: Any) -> SweepTable:
             ids = rows.loc[rows["status"] == "FINISHED", "mlflow_run_id"].dropna().tolist()
             here = [parent.info.experiment_id]
             some = store.search(f"attributes.run_id = '{ids[0]}'", experiments=here) if ids else []
+        if tags.get("harness.table") == "true" and len(rows):
+            some = store.table_runs(parent, str(rows["run_id"].iloc[0]))
     else:
         children = store.children(parent)
         rows = [child_row(run) for run in children]
@@ -129,6 +134,7 @@ def single_table(store: MlflowReader, run: Any) -> SweepTable:
         "created": run.info.start_time / 1000, "overrides": _overrides(store, run),
         "experiment": store.experiments.get(run.info.experiment_id),
         "source": redacted(store.uri), "mlflow_run_id": run.info.run_id, **_told(tags),
+        **own_words.of_tags(tags),
     }  # fmt: skip
 
     def curves() -> pd.DataFrame:

@@ -185,12 +185,15 @@ def read_runs_parquet(
     """(rows, names of the settings, overrides if known) of a parent's runs.parquet."""
     import pyarrow.parquet as pq
 
+    from harness.tracking.pages import TAGS
+
     table = pq.read_table(io.BytesIO(content))
     note = {k.decode(): v.decode() for k, v in (table.schema.metadata or {}).items()}
     frame = table.to_pandas()
     for key in json.loads(note.get("harness.json", "[]")):
         frame[key] = [None if v is None else json.loads(v) for v in _objects(frame[key])]
     settings = json.loads(note.get("harness.settings", "[]"))
+    frame = frame.drop(columns=TAGS, errors="ignore")  # for who asks for one run
     overrides = note.get("harness.overrides")
     return frame, settings, None if overrides is None else tuple(json.loads(overrides))
 

@@ -18,7 +18,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from harness.cli import grid
 from harness.cli.hydra_api import grid_jobs
-from harness.config.run import OF_COMPONENTS
+from harness.config.settings import FREE
 
 Plain = dict[str, Any]
 
@@ -147,7 +147,7 @@ def _holds(node: Any, key: str) -> bool:
 def _adds(override: Override) -> bool:
     """Whether it sets what a component declares for itself, a key that no YAML need hold."""
     added = override.type == OverrideType.FORCE_ADD
-    return added and override.key_or_group.startswith(OF_COMPONENTS)
+    return added and override.key_or_group.startswith(FREE)
 
 
 def _holds_mapping(node: Any, key: str) -> bool:

@@ -33,7 +33,7 @@ from harness.cli.gridsize import check_points, check_total, range_length
 from harness.cli.guard import check_yaml
 from harness.cli.hydra_messages import in_words
 from harness.config.foreign import choosing, chosen
-from harness.config.run import OF_COMPONENTS
+from harness.config.settings import FREE
 from harness.errors import ConfigError, HarnessError, shown
 from harness.paths import conf_dir
 
@@ -59,7 +59,7 @@ def may_add(text: str) -> str:
 
     No YAML of ours can hold such a key, so it is one that may be added.
     """
-    return f"++{text}" if text.startswith(OF_COMPONENTS) else text
+    return f"++{text}" if text.startswith(FREE) else text
 
 
 class Setting:

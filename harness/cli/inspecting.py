@@ -18,6 +18,7 @@ from harness.records import verdicts
 from harness.records.ledger import Ledger
 from harness.records.manifests import SweepManifest, describe
 from harness.records.record import RunRecord, table_row
+from harness.tracking import own_words
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -48,7 +49,7 @@ def known_sweeps(where: Places, uri: str | None = None) -> list[dict[str, Any]]:
                 "created": sweep.created_ms / 1000,
                 "runs": len(sweep.run_ids), "finished": len(done.intersection(sweep.run_ids)),
                 "varying": list(sweep.varying), "experiment": sweep.tracking.get("experiment"),
-                "where": "ledger",
+                "where": "ledger", **own_words.of_manifest(sweep),
             }  # fmt: skip
     asked = uri or os.environ.get("MLFLOW_TRACKING_URI") or not found
     if where.mlflow and asked:
@@ -92,6 +93,7 @@ def _mlflow_sweeps(where: Places, *, needed: bool) -> list[dict[str, Any]]:
                 "varying": varying,
                 "experiment": store.experiments.get(top.info.experiment_id),
                 "where": "MLflow",
+                **own_words.of_tags(tags),
             }
         )
     return out
@@ -137,6 +139,9 @@ def sweeps_table(sweeps: Sequence[Mapping[str, Any]]) -> Table:
         runs, done = one["runs"], one["finished"]
         count = text(runs) if done == runs else f"{text(done)} of {text(runs)}"
         keys = one["name"] or ", ".join(short_names(one["varying"]).values()) or "-"
+        own = ", ".join(f"{key}={value}" for key, value in one["tags"].items())
+        named = one["named"] if one["named"] != one["name"] else None
+        keys = "\n".join(filter(None, (named, keys, one["note"], own)))
         table.add_row(one["sweep_id"], when, count, keys, one["experiment"] or "-", one["where"])
     return table
 

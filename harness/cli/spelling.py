@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from harness.config.foreign import choosing
-from harness.config.run import GROUPS, OF_COMPONENTS, field_rules
-from harness.config.settings import CLUSTERS, Ledger, Tracking
+from harness.config.run import GROUPS, field_rules
+from harness.config.settings import CLUSTERS, FREE, Ledger, Tracking
 from harness.errors import ConfigError, nearest, shown
 from harness.paths import conf_dir
 
@@ -78,7 +78,7 @@ def check_names(given: Sequence[tuple[str, Sequence[Any]]], *, foreign: bool) ->
                 _check_choice(key, value, options, foreign=foreign)
         elif key in (*GROUPS, "tracking", "ledger", *(f"engine.{name}" for name in CLUSTERS)):
             continue
-        elif key.startswith(OF_COMPONENTS):
+        elif key.startswith(FREE):
             continue  # whether the component has it is known once it is chosen
         elif key not in known:
             where = [name for name in known if name.startswith(key.partition(".")[0] + ".")]

@@ -12,7 +12,7 @@ import os
 import threading
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from harness.cli import outcome
@@ -117,6 +117,9 @@ def run_jobs_of(
         stack.enter_context(ledger.lock_sweep(name))
         fresh = _manifest(jobs, options, overrides, ledger)
         manifest = ledger.write_sweep(fresh, replace=options.into is not None)
+        told = jobs.tracking.kept(manifest.tracking)
+        if told != manifest.tracking:
+            manifest = ledger.write_sweep(replace(manifest, tracking=told), replace=True)
         launch = Launch(options.began)
         with launch.kept(ledger, manifest, len(jobs.runs) - len(finished)):
             failed = _train(jobs, options, manifest, finished, place, executor, launch)
@@ -211,7 +214,7 @@ def _manifest(
     jobs: Jobs, options: Options, overrides: Sequence[str], ledger: Ledger
 ) -> SweepManifest:
     shown = tuple(redacted(text) for text in overrides if not text.startswith("hydra"))
-    told = {"experiment": jobs.tracking.experiment, "weights": jobs.tracking.weights}
+    told = jobs.tracking.kept({})
     if options.single:
         run_id, run = next(iter(jobs.runs.items()))
         return new_single(run_id, run, overrides=shown, tracking=told)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from harness.cli.launch import PHASES, WORK, total
 from harness.errors import ConfigError, shown
+from harness.tracking import own_words
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -49,6 +50,7 @@ def sweep_values(sweep: SweepManifest, ledger: Ledger) -> dict[str, Any]:
         "varying": list(sweep.varying),
         "overrides": list(sweep.overrides),
         "experiment": sweep.tracking.get("experiment"),
+        **own_words.of_manifest(sweep),
         "seconds": {part: total(sweep.launches, part) for part in ("work", "phases")},
         "launches": [dict(launch) for launch in sweep.launches],
     }
@@ -60,6 +62,11 @@ def sweep_tables(values: Mapping[str, Any]) -> list[tuple[str, Table]]:
 
     head = Table(box=None, pad_edge=False, show_header=False)
     head.add_row("sweep", values["sweep_id"])
+    for key, word in (("named", "name"), ("note", "note")):
+        if values[key]:
+            head.add_row(word, values[key])
+    for key, value in values["tags"].items():
+        head.add_row(f"tag {key}", value)
     head.add_row("created", time.strftime("%Y-%m-%d %H:%M", time.localtime(values["created"])))
     told = f"{values['runs']}, of which {values['finished']} are finished"
     head.add_row("runs", told + (f" and {values['failed']} failed" if values["failed"] else ""))

@@ -6,15 +6,17 @@ so a password in a tracking address is never written beside a run.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from harness.config.fields import check, knob
-from harness.config.run import build
+from harness.config.run import OF_COMPONENTS, build, unnest
 from harness.errors import ConfigError, shown
 from harness.paths import check_path
 
+FREE = (*OF_COMPONENTS, "tracking.tags.")  # prefixes of keys that no YAML of ours holds
 SURROUNDINGS = ("tracking", "ledger")  # groups of settings that are no run's
 
 
@@ -34,11 +36,30 @@ class Tracking:
     artifacts: str | None = knob(
         None, numeric=False, help="artifact folder or address; null = ./mlartifacts on SQLite"
     )
+    runs: str = knob(
+        "children", one_of=("children", "table"), numeric=False,
+        help="table: no MLflow run a run, the parent's table alone, for tens of thousands of runs",
+    )  # fmt: skip
+    run_name: str | None = knob(None, numeric=False, help="name of the sweep or run in MLflow")
+    note: str | None = knob(None, numeric=False, help="what its page says first, Markdown")
+    tags: Mapping[str, str] = field(default_factory=dict, hash=False)  # own tags, key -> text
 
     def __post_init__(self) -> None:
         if not self.name:  # an unquoted `off` in YAML
             object.__setattr__(self, "name", "off")
         check("tracking.", self)
+        object.__setattr__(self, "tags", _own_tags(self.tags))
+        for key, text, most in (("run_name", self.run_name, 240), ("note", self.note, 4000)):
+            if text is not None and (not text.strip() or len(text) > most):
+                raise ConfigError(
+                    f"tracking.{key} is {shown(text)}; allowed: 1 to {most} characters, not all "
+                    "blank, or null."
+                )
+        if self.runs == "table" and self.weights == "all":
+            raise ConfigError(
+                "tracking.weights is 'all' with tracking.runs=table, where runs have no artifacts "
+                "of their own; allowed there: best, none."
+            )
         if not self.experiment.strip() or len(self.experiment) > 250:
             raise ConfigError(
                 f"tracking.experiment has {len(self.experiment)} characters; "
@@ -49,6 +70,48 @@ class Tracking:
                 f"tracking.experiment is {shown(self.experiment)}; allowed: a name of printable "
                 "characters, not of dots alone."
             )
+
+    def kept(self, before: Mapping[str, Any]) -> dict[str, Any]:
+        """What a sweep's manifest keeps of this, so that `harness sync` does as the sweep did.
+
+        before: what it kept so far; name, note and tags stay where none are given now.
+        """
+        off = self.name == "off" and before  # MLflow is told of it as it was
+        told: dict[str, Any] = {} if off else {name: getattr(self, name) for name in KEPT}
+        own = {"run_name": self.run_name, "note": self.note, "tags": dict(self.tags)}
+        return {**before, **told, **{key: value for key, value in own.items() if value}}
+
+
+KEPT = ("experiment", "weights", "runs")
+
+
+def _own_tags(given: Any) -> dict[str, str]:
+    if not isinstance(given, Mapping):
+        raise ConfigError(
+            f"tracking.tags is {shown(given)}; allowed: a mapping, such as "
+            "tracking.tags.team=vision."
+        )
+    flat = unnest(given)  # a dot in a key nests on a command line
+    for key, value in flat.items():
+        if not re.fullmatch(r"[\w./: -]{1,250}", key):
+            raise ConfigError(
+                f"tracking.tags has the key {shown(key)}; allowed: up to 250 letters, digits, "
+                "underscores, dashes, dots, slashes, colons and spaces."
+            )
+        if key.startswith(("mlflow.", "harness.")):
+            raise ConfigError(
+                f"tracking.tags.{key}: keys that begin with mlflow. or harness. have a meaning of "
+                "their own; choose another."
+            )
+        if not isinstance(value, (str, int, float, bool)) or len(str(value)) > 5000:
+            raise ConfigError(
+                f"tracking.tags.{key} is {shown(value)}; allowed: up to 5,000 characters, a "
+                "number, true or false."
+            )
+    return {
+        key: str(value).lower() if isinstance(value, bool) else str(value)
+        for key, value in flat.items()
+    }
 
 
 @dataclass(frozen=True, kw_only=True)

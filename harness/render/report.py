@@ -10,6 +10,7 @@ from __future__ import annotations
 import datetime as dt
 import html
 import re
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -63,6 +64,8 @@ def build(table: SweepTable) -> str:
         title=f"Sweep {str(table.meta.get('sweep_id') or 'of runs')[:8]}",
         size=findings.size(swept),
         when=_when(table.meta),
+        named=str(table.meta.get("named") or ""), note=str(table.meta.get("note") or ""),
+        tags=table.meta.get("tags") or {},
         headline=findings.headline(swept, floors),
         keys=[
             {"name": k.name, "values": ", ".join(k.labels), "share": swept.influence.get(k.name)}
@@ -77,7 +80,9 @@ def build(table: SweepTable) -> str:
         failed=tables.failed(swept),
         floors=[(n, floors[n], FLOOR_WORDS[n]) for n in FLOOR_WORDS if n in floors],
         data=tables.data(swept), machine=tables.machine(table.meta), settings=tables.shared(swept),
-        overrides=[tables.without_folder(str(o)) for o in table.meta.get("overrides") or ()],
+        overrides=[
+            shlex.quote(tables.without_folder(str(o))) for o in table.meta.get("overrides") or ()
+        ],
     )  # fmt: skip
 
 

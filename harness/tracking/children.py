@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 from harness.config.run import run_config
@@ -15,7 +16,7 @@ from harness.records.record import (
     weights_bytes,
 )
 from harness.records.saved import config_yaml
-from harness.tracking import portable, projection
+from harness.tracking import pages, portable, projection
 from harness.tracking.curves import Curves
 from harness.tracking.entries import Entry, Found, Place
 from harness.tracking.owners import TAG, owner
@@ -43,6 +44,7 @@ class ChildWriter:
     ) -> None:
         self.settings, self.uri, self.sweep, self.ledger = settings, uri, sweep, ledger
         self.single = sweep.kind == "single"
+        self.table = settings.runs == "table" and not self.single  # no child, rows alone
         self.place = {run_id: i for i, run_id in enumerate(sweep.run_ids)}
         self.opened = False
         self.connected: Store | None = None
@@ -72,7 +74,7 @@ class ChildWriter:
         """Points of runs in training: run_id -> [(step, values), ...]."""
         entries = {}
         for run_id, seen in points.items():
-            if run_id in self.complete or run_id not in self.sweep.configs:
+            if self.table or run_id in self.complete or run_id not in self.sweep.configs:
                 continue
             config = run_config(self.sweep.configs[run_id])
             flat = [
@@ -102,14 +104,16 @@ class ChildWriter:
             run_id = record.run_id
             if run_id not in self.sweep.configs:
                 continue
-            self._remember(record)
-            if run_id not in self.complete:
+            self._remember(record, sums.get(run_id))
+            if self.table:
+                self._count(run_id)
+            elif run_id not in self.complete:
                 try:
                     entries[run_id] = self._finished(record, sums.get(run_id))
                 except Exception as error:  # noqa: BLE001 - one run's trouble is not the others'
                     errors[run_id] = error
         for run_id, message in (failed or {}).items():
-            if run_id in self.sweep.configs and run_id not in self.complete:
+            if run_id in self.sweep.configs and run_id not in self.complete and not self.table:
                 tags = {"harness.error": message[:5000], "mlflow.note.content": message[:5000]}
                 entries[run_id] = self._entry(run_id, status="FAILED", tags=tags)
         errors |= self._put(entries)
@@ -117,21 +121,26 @@ class ChildWriter:
             if run_id in errors:
                 continue
             if entry.status == "FINISHED":
-                self.complete.add(run_id)
-                self.written.add(run_id)
-                self.ended.discard(run_id)
+                self._count(run_id)
             else:
                 self.ended.add(run_id)
         return errors
 
     # within
 
-    def _remember(self, record: RunRecord) -> None:
+    def _count(self, run_id: str) -> None:
+        self.complete.add(run_id)
+        self.written.add(run_id)
+        self.ended.discard(run_id)
+
+    def _remember(self, record: RunRecord, weights_sha256: str | None) -> None:
         if self.single:
             return
         run_id = record.run_id
         head = {"status": "FINISHED", "name": self.sweep.names.get(run_id, run_id)}
         self.rows[run_id] = head | table_row(record.to_plain())
+        if self.table:
+            self.rows[run_id][pages.TAGS] = json.dumps(projection.run_tags(record, weights_sha256))
         self.curves.add(run_id, record.series)
         data = projection.dataset_of(record)
         self.data[data["name"], data["digest"]] = data
@@ -153,11 +162,20 @@ class ChildWriter:
         return self._entry(
             run_id, status="FINISHED", end_ms=self._start(run_id) + round(1000 * seconds),
             points=projection.record_points(record, self.sweep.created_ms, floors=floors),
-            tags=projection.run_tags(record, weights_sha256), files=files,
+            tags=self._note(projection.run_tags(record, weights_sha256)), files=files,
             # a request of its own: over a connection only the parent says what the data were
             datasets=() if self.store.remote and not self.single
             else (projection.dataset_of(record),),
         )  # fmt: skip
+
+    def _note(self, tags: dict[str, str]) -> dict[str, str]:
+        """A run's tags with the user's own, and of a run by itself with the note before all."""
+        own, note = projection.own_tags(self.sweep), self.sweep.tracking.get("note")
+        if self.single and note:
+            own["mlflow.note.content"] = f"{note}\n\n{tags['mlflow.note.content']}"
+        if self.single:
+            return tags | own
+        return tags | {key: text for key, text in own.items() if not key.startswith("harness.")}
 
     def _start(self, run_id: str) -> int:
         """Start times follow the sweep's order, so that children sort as they were asked for."""
@@ -174,10 +192,14 @@ class ChildWriter:
             own |= {"mlflow.parentRunId": self.parent.mlflow_id}
         again = run_id in self.ended
         return Entry(
-            name=self.sweep.names[run_id], start_ms=self._start(run_id), own=own,
+            name=self._name(run_id), start_ms=self._start(run_id), own=own,
             params=projection.param_values(self.sweep.configs[run_id]), reopen=again,
             without=ERRORS if again and more.get("status") != "FAILED" else (), **more,
         )  # fmt: skip
+
+    def _name(self, run_id: str) -> str:
+        own = self.sweep.tracking.get("run_name") if self.single else None
+        return str(own or self.sweep.names[run_id])
 
     def _put(self, entries: Mapping[str, Entry]) -> dict[str, Exception]:
         """Write entries by run; errors by run."""
@@ -205,6 +227,8 @@ class ChildWriter:
         else:
             found = self.store.children(sweep_id)
         self.children, self.complete, self.ended = {}, set(), set()
+        if self.table:
+            return
         astray = []
         for one in self._once(found):
             self.children[one.run_id] = one.place

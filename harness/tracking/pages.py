@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any
 from harness.config.labels import short_name
 from harness.records.ranking import ranking
 from harness.records.record import table_parquet
-from harness.tracking.projection import TAG_LENGTH, overrides_text, source_tags, text
+from harness.tracking.projection import TAG_LENGTH, overrides_text, own_tags, source_tags, text
 
 if TYPE_CHECKING:
     from harness.records.manifests import SweepManifest
 
+TAGS = "harness.tags"  # column of runs.parquet: JSON of the tags a run would have had as a child
 EXPERIMENT_NOTE = """Runs of **harness**: initial loss and overfitting, compared.
 
 A sweep is a parent run, its runs are nested under it and named by what varies. Losses are in nats
@@ -26,7 +27,9 @@ runs are in the parent's `runs.parquet`, all points of their curves in its `curv
 
 
 def parent_name(sweep: SweepManifest) -> str:
-    """A sweep's name in lists: the start of its id, and what varies, seeds last."""
+    """A sweep's name in lists: the user's own, or the start of its id and what varies."""
+    if own := sweep.tracking.get("run_name"):
+        return str(own)
     short = [short_name(key) for key in sweep.varying]
     seeds = [name for name in short if name.endswith("seed")]
     told = " x ".join([name for name in short if name not in seeds] + seeds)
@@ -42,6 +45,7 @@ def parent_tags(sweep: SweepManifest) -> dict[str, str]:
         "mlflow.note.content": description(sweep, []),
         **size_tags(sweep),
         **source_tags(sweep),
+        **own_tags(sweep),
     }
 
 
@@ -55,7 +59,8 @@ def size_tags(sweep: SweepManifest) -> dict[str, str]:
 
 def description(sweep: SweepManifest, rows: Sequence[Mapping[str, Any]]) -> str:
     """What a sweep's page says first, in Markdown."""
-    lines = [f"**{len(sweep.run_ids)} runs** of `harness`, sweep `{sweep.sweep_id}`."]
+    lines = [f"{sweep.tracking['note']}\n"] if sweep.tracking.get("note") else []
+    lines.append(f"**{len(sweep.run_ids)} runs** of `harness`, sweep `{sweep.sweep_id}`.")
     if sweep.varying:
         lines.append("\nWhat varies:\n")
         for key in sweep.varying:

@@ -31,6 +31,11 @@ def torch_module(config: RunConfig) -> str | None:
     return module if isinstance(module, str) else None
 
 
+def file_of(run_id: str) -> str:
+    """Name of a run's weights where artifacts of several runs are in one place."""
+    return f"weights-{run_id}.safetensors"
+
+
 def pack(record: RunRecord) -> bytes:
     """The run's weights and what they mean, as the bytes of a safetensors file."""
     from safetensors.torch import save

@@ -150,6 +150,13 @@ def run_note(record: RunRecord) -> str:
     return f"{'; '.join(told)}.\n\n{commands}."
 
 
+def own_tags(sweep: SweepManifest) -> dict[str, str]:
+    """The user's own tags, and name and note as they were given."""
+    given = {f"harness.{key}": sweep.tracking.get(key) for key in ("run_name", "note")}
+    words = {key: str(text) for key, text in given.items() if text}
+    return dict(sweep.tracking.get("tags", {})) | words
+
+
 def source_tags(sweep: SweepManifest) -> dict[str, str]:
     """The code that writes: its version, commit, whether its tree was changed, and the command."""
     here = environment()

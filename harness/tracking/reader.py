@@ -11,11 +11,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness.errors import ConfigError, HarnessError
-from harness.records.record import CURVES, read_curves
+from harness.records.record import CURVES, WEIGHTS, read_curves
 from harness.tracking.addresses import redacted, sqlite_file, store_address
 from harness.tracking.client import PAGE, open_client
 from harness.tracking.curves import curves_of
+from harness.tracking.portable import file_of
 from harness.tracking.projection import STEP_SERIES
+from harness.tracking.table_runs import runs_in_table
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -73,7 +75,17 @@ class MlflowReader:
         found = self.search(f"tags.`harness.run_id` LIKE '{prefix}%'")
         if not found and len(prefix) == 32:
             found = self.search(f"attributes.run_id = '{prefix}'")
-        return found
+        return found or self._in_tables(prefix)
+
+    def _in_tables(self, prefix: str) -> list[Any]:
+        """Runs that are rows of their parent's table alone."""
+        parents = self.search("tags.`harness.table` = 'true'")
+        return [run for parent in parents for run in self.table_runs(parent, prefix)]
+
+    def table_runs(self, parent: Any, prefix: str = "") -> list[Any]:
+        """Runs that a parent has in its table and not as children, as if they were children."""
+        content = self.artifact(parent, "runs.parquet")
+        return runs_in_table(parent, content, prefix) if content is not None else []
 
     def search(
         self, words: str, *, experiments: Sequence[str] | None = None, oldest: bool = False
@@ -99,6 +111,8 @@ class MlflowReader:
         """One artifact's bytes; None where the run has no such file."""
         from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
+        if name == WEIGHTS and run.data.tags.get("mlflow.parentRunId") == run.info.run_id:
+            name = file_of(run.data.tags["harness.run_id"])  # a row's, among the parent's
         where: Any = get_artifact_repository(run.info.artifact_uri, tracking_uri=self.uri)
         if not any(entry.path == name for entry in where.list_artifacts()):
             return None
@@ -110,10 +124,10 @@ class MlflowReader:
 
         From the run's own curves.parquet or its parent's; else the points that MLflow itself has.
         """
-        own = self.artifact(run, CURVES)
+        parent = run.data.tags.get("mlflow.parentRunId")
+        own = self.artifact(run, CURVES) if parent != run.info.run_id else None
         if own is not None:
             return read_curves(own), True
-        parent = run.data.tags.get("mlflow.parentRunId")
         whole = self.artifact(self._ask(self.client.get_run, parent), CURVES) if parent else None
         found = curves_of(whole, run.data.tags["harness.run_id"]) if whole is not None else {}
         return (found, True) if found else (self.histories(run), False)

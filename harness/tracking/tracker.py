@@ -17,7 +17,7 @@ from collections import deque
 from functools import partial
 from typing import TYPE_CHECKING
 
-from harness.config.settings import Tracking
+from harness.config.settings import KEPT, Tracking
 from harness.errors import HarnessError
 from harness.records.durable import LedgerBusyError
 from harness.records.record import Evaluation, RunRecord
@@ -332,5 +332,5 @@ def _told(uri: str, then: str) -> Iterator[None]:
 
 def _as_told(sweep: SweepManifest, settings: Tracking) -> Tracking:
     """The settings that a sweep was started with, at the address asked for now."""
-    told = {key: sweep.tracking[key] for key in ("experiment", "weights") if key in sweep.tracking}
+    told = {key: sweep.tracking[key] for key in KEPT if key in sweep.tracking}
     return dataclasses.replace(settings, **told)

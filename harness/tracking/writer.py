@@ -47,11 +47,17 @@ class SweepWriter(ChildWriter):
         self._connect()
         self.store.settle()
         if not self.single:
-            every = [projection.param_values(config) for config in self.sweep.configs.values()]
-            first = every[0] if every else {}
+            first = projection.param_values(next(iter(self.sweep.configs.values()), {}))
             shared = {k: v for k, v in first.items() if k not in self.sweep.varying}
             mine = {TAG: owner(), **pages.parent_tags(self.sweep)}
-            self._put_parent(own=mine, tags={TAG: owner()}, params=shared)
+            again = {TAG: owner(), **pages.size_tags(self.sweep), **projection.own_tags(self.sweep)}
+            if self.table:
+                again["harness.table"] = "true"
+            begun = self.parent
+            self._put_parent(own=mine, tags=again, params=shared)
+            if begun is not None and self.sweep.tracking.get("run_name"):
+                name = pages.parent_name(self.sweep)
+                self.store.client.update_run(begun.mlflow_id, name=name)
         self._look()
         self.opened = True
 
@@ -78,7 +84,7 @@ class SweepWriter(ChildWriter):
             return
         rows = self._all_rows()
         done = [row for row in rows if row["status"] == "FINISHED"]
-        best = [run_id for run_id in best_runs(done) if run_id in self.children]
+        best = [run_id for run_id in best_runs(done) if self.table or run_id in self.children]
         tags = {
             **pages.size_tags(self.sweep),
             "harness.written": str(len(self.complete)),
@@ -88,7 +94,7 @@ class SweepWriter(ChildWriter):
         if self.sweep.components:
             tags["harness.components"] = json.dumps(self.sweep.components)
         if best:  # several where losses cannot be compared: the best of each
-            tags["harness.best_run"] = ", ".join(self.children[r].mlflow_id for r in best)
+            tags["harness.best_run"] = ", ".join(self._id_of(run_id) or run_id for run_id in best)
             models = [self._keep_best(run_id, servable=status != "KILLED") for run_id in best]
             if any(models):
                 tags["harness.best_model"] = ", ".join(f"models:/{m}" for m in models if m)
@@ -112,9 +118,10 @@ class SweepWriter(ChildWriter):
         self._look()
         lacking = self.missing()
         failed = self.ledger.failures(self.sweep.run_ids)
-        whole = len(self.complete) + len(lacking) == len(self.sweep.run_ids)
+        there = self.complete.union(lacking)
+        whole = len(there) == len(self.sweep.run_ids)
         status = "FAILED" if failed else "FINISHED" if whole else "KILLED"
-        if self.parent is not None and not lacking and self._parent_is_current(status):
+        if (self.table or not lacking) and self._parent_is_current(status, len(there)):
             return
         if self.single and not lacking and not failed:
             return
@@ -169,9 +176,10 @@ class SweepWriter(ChildWriter):
             raise outcome
         self.parent = outcome
 
-    def _parent_is_current(self, status: str) -> bool:
+    def _parent_is_current(self, status: str, count: int) -> bool:
+        """Whether the parent was closed so, over that many runs."""
         written = self.parent_tags.get("harness.written")
-        return self.parent_status == status and written == str(len(self.complete))
+        return self.parent is not None and (self.parent_status, written) == (status, str(count))
 
     def _parent_points(self, done: Sequence[Mapping[str, Any]]) -> list[Point]:
         if projection.data_varies(self.sweep) or not done:
@@ -209,8 +217,10 @@ class SweepWriter(ChildWriter):
         record = self.ledger.read(run_id) if self.ledger else self.records.get(run_id)
         if record is None or not record.weights:
             return None
-        place = self.children[run_id]
+        place = self.parent if self.table else self.children[run_id]
+        assert place is not None
         if self.settings.weights == "best":
-            self.store.put_files(place, {WEIGHTS: portable.pack(record)})
+            name = portable.file_of(run_id) if self.table else WEIGHTS
+            self.store.put_files(place, {name: portable.pack(record)})
         client = self.store.client
         return log_model(record, place.mlflow_id, client) if servable else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import http.server
 import json
 import os
@@ -57,12 +58,12 @@ def store(ledger):
     return store_address(None)
 
 
-def filled(ledger, count=3, **more):
+def filled(ledger, count=3, tracking=None):
     """Finished records of a sweep in the ledger, and its manifest."""
-    records = [made_record(seed, **more) for seed in range(count)]
-    for record in records:
-        ledger.write(record)
-    return records, ledger.write_sweep(new_sweep({r.run_id: r.config for r in records}))
+    records = [made_record(seed) for seed in range(count)]
+    ledger.write_many(records)
+    fresh = new_sweep({r.run_id: r.config for r in records}, tracking=tracking)
+    return records, ledger.write_sweep(fresh)
 
 
 def track(ledger, records, sweep, settings=None, **close):
@@ -607,3 +608,61 @@ def test_a_child_deleted_by_hand_is_written_again(ledger, store):
     MlflowClient(store).delete_run(children(store)[0].info.run_id)
     assert sync(ledger).written == 1
     assert [run.data.metrics["nll/val"] for run in children(store)] == [2.0, 2.01]
+
+
+# what a user adds
+
+NAMED = Tracking(run_name="wide starts", note="Why **wide**?", tags={"team": "vision", "n": 3})
+
+
+def test_name_note_and_tags_reach_mlflow(ledger, store):
+    records, sweep = filled(ledger, 2, tracking=NAMED.kept({}))
+    track(ledger, records, sweep, NAMED)
+    [parent] = search(store, "tags.`harness.kind` = 'sweep'")
+    assert parent.info.run_name == "wide starts"
+    assert parent.data.tags["mlflow.note.content"].startswith("Why **wide**?\n\n**2 runs**")
+    for run in [parent, *children(store)]:
+        assert (run.data.tags["team"], run.data.tags["n"]) == ("vision", "3")
+    assert [run.info.run_name for run in children(store)] == ["seed=0", "seed=1"]
+
+
+def test_a_name_given_later_takes_the_place_of_the_first(ledger, store):
+    records, sweep = filled(ledger, 2)
+    track(ledger, records, sweep)
+    assert NAMED.kept(sweep.tracking)["run_name"] == "wide starts"
+    later = ledger.write_sweep(
+        dataclasses.replace(sweep, tracking=NAMED.kept(sweep.tracking)), replace=True
+    )
+    track(ledger, records, later, NAMED)
+    [parent] = search(store, "tags.`harness.kind` = 'sweep'")
+    assert parent.info.run_name == parent.data.tags["mlflow.runName"] == "wide starts"
+    assert parent.data.tags["team"] == "vision"
+    assert parent.data.tags["mlflow.note.content"].startswith("Why **wide**?")
+    assert Tracking().kept(later.tracking) == later.tracking  # kept where nothing new is given
+
+
+def test_a_single_run_carries_its_own_name_and_note(ledger, store):
+    record = made_record(1)
+    ledger.write(record)
+    one = new_single(record.run_id, record.config, tracking=NAMED.kept({}))
+    track(ledger, [record], ledger.write_sweep(one), NAMED)
+    [run] = search(store)
+    assert run.info.run_name == "wide starts" and run.data.tags["team"] == "vision"
+    assert run.data.tags["mlflow.note.content"].startswith("Why **wide**?\n\n**fit")
+
+
+@pytest.mark.parametrize(
+    ("bad", "words"),
+    [
+        ({"run_name": " "}, r"tracking\.run_name is ' '; allowed: 1 to 240"),
+        ({"note": "x" * 5000}, r"tracking\.note is .*1 to 4000"),
+        ({"tags": "team"}, r"tracking\.tags\.team=vision"),
+        ({"tags": {"mlflow.user": "me"}}, r"tracking\.tags\.mlflow\.user: keys that begin"),
+        ({"tags": {"a=b": "c"}}, r"tracking\.tags has the key 'a=b'"),
+        ({"tags": {"a": ["b"]}}, r"tracking\.tags\.a is \['b'\]"),
+        ({"runs": "rows"}, r"tracking\.runs is 'rows'; allowed: one of children, table"),
+    ],
+)
+def test_what_mlflow_could_not_keep_is_refused(bad, words):
+    with pytest.raises(ConfigError, match=words):
+        Tracking(**bad)
