@@ -8,6 +8,7 @@ import pytest
 
 from harness.analysis.claims import find_claim
 from harness.analysis.lookup import find_record
+from harness.analysis.places import places
 from harness.analysis.sources import read_sweep
 from harness.config.settings import Tracking
 from harness.errors import ConfigError
@@ -68,9 +69,9 @@ def test_a_sweep_reads_as_one_with_children_does(ledger):
 
 def test_a_row_is_what_a_reproduction_must_meet(ledger):
     records, _, _ = written(ledger)
-    elsewhere = Ledger("not-here")
+    elsewhere = places(uri=store_address(None))
     for record in records:
-        claim = find_claim(record.run_id[:12], ledger=elsewhere, uri=store_address(None))
+        claim = find_claim(record.run_id[:12], elsewhere)
         assert claim.config == record.config and claim.run_id == record.run_id
         assert claim.whole and list(claim.series) == list(record.series)
         for name, (steps, values) in record.series.items():
@@ -81,9 +82,9 @@ def test_a_row_is_what_a_reproduction_must_meet(ledger):
         assert claim.weights_sha256 == ledger.weights_sha256([record.run_id])[record.run_id]
         assert bool(claim.weights) == (record is records[0])  # the best run's are kept
         assert claim.provenance["data_sha256"] == record.provenance["data_sha256"]
-    found = find_record(records[0].run_id, ledger=elsewhere, uri=store_address(None))
+    found = find_record(records[0].run_id, elsewhere)
     assert found.weights["output.weight"].equal(records[0].weights["output.weight"])
-    assert find_record(records[1].run_id, ledger=elsewhere, uri=store_address(None)).weights == {}
+    assert find_record(records[1].run_id, elsewhere).weights == {}
 
 
 def test_sync_obeys_what_the_sweep_was_started_with(ledger):
@@ -110,6 +111,6 @@ def test_weights_of_all_runs_have_no_place_there():
 def test_a_run_is_named_by_its_run_id_alone(ledger):
     written(ledger)
     with pytest.raises(ConfigError, match="MLflow"):
-        find_record("f" * 16, ledger=Ledger("not-here"), uri=store_address(None))
+        find_record("f" * 16, places(uri=store_address(None)))
     [parent] = search(store_address(None))
     assert json.loads(parent.data.tags["harness.varying"]) == ["seed"]
