@@ -43,9 +43,10 @@ def without(plain: Mapping[str, Any], base: Mapping[str, Any]) -> dict[str, Any]
 def merged(base: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
     """The mapping that `without` was given, its keys in order of name."""
     out: dict[str, Any] = {}
-    for key in sorted({*base, *own}):
-        if key in base and isinstance(base[key], Mapping):
-            out[key] = merged(base[key], own.get(key, {}))
+    for key in sorted(base.keys() | own.keys()):
+        common = base.get(key)
+        if isinstance(common, dict):
+            out[key] = merged(common, own[key]) if key in own else dict(common)
         else:
-            out[key] = own[key] if key in own else base[key]
+            out[key] = own.get(key, common)
     return out

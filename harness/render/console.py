@@ -20,6 +20,7 @@ from harness.theory.advice import BAD
 
 Row = Mapping[str, Any]  # one run: "run_id", "config_id", "verdict", settings and metrics by name
 ROOMY = 110  # columns from which a leaderboard shows all it has
+NEAR = 1000  # configurations looked at for equal ones
 WIDTH = 120  # columns of a table that does not go to a terminal
 
 
@@ -49,7 +50,8 @@ def leaderboard(rows: Sequence[Row], varying: Sequence[str], limit: int = 10) ->
     rows: one per finished run; `varying`: keys that differ between them. Equal ones share a line.
     """
     found = ranking(rows)
-    groups = equal_rows([fingerprint([rows[i] for i in one.places]) for one in found.standings])
+    near = found.standings[:NEAR]  # equal ones are neighbours
+    groups = equal_rows([fingerprint([rows[i] for i in one.places]) for one in near])
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("", justify="right")
     out = _console()
@@ -74,7 +76,7 @@ def leaderboard(rows: Sequence[Row], varying: Sequence[str], limit: int = 10) ->
         table.add_row(str(place), *shown, *numbers, _verdicts(several[0]))
     out.print()
     out.print(table)
-    beyond = sum(map(len, groups[limit:]))
+    beyond = len(found.standings) - sum(map(len, groups[:limit]))
     notes = [f"And {beyond:,} more configurations."] if beyond else []
     notes.append(_caption(found, rows))
     notes += [EQUAL] * any(len(group) > 1 for group in groups[:limit])
