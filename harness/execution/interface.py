@@ -87,7 +87,7 @@ Word = tuple[Task, Mapping[str, Any] | Ended]  # an event's plain values (proces
 
 @dataclass(frozen=True, kw_only=True)
 class Place:
-    """What every executor is told. name: of the sweep; processes: of this machine, at most.
+    """What every executor needs to know. name: of the sweep; processes: of this machine, at most.
 
     replace: train runs that have a record once more. weights: keep them with the records. live:
     metrics whose values are reported at every evaluation. say: for notes that belong to no chunk.
@@ -133,10 +133,10 @@ class Executor(Protocol):
         """Whether a task was submitted or taken up whose end has not been heard."""
 
     def words(self, seconds: float) -> Iterable[Word]:
-        """What was said since the last call; waits so long for a first word."""
+        """The messages since the last call; waits so long for a first one."""
 
     def stop(self) -> None:
-        """Ask all tasks to save where they stand and to end."""
+        """Ask all tasks to save their state and to end."""
 
     def close(self) -> None:
         """End what has not ended, and let go of everything."""
@@ -171,7 +171,7 @@ def run_jobs(
 ) -> None:  # fmt: skip
     """Train runs on an executor until all are done or `stop` is set; closes the executor.
 
-    Returns with every record of a finished run in the ledger; after a stop the rest stand there as
+    Returns with every record of a finished run in the ledger; after a stop the rest are there as
     checkpoints. on_event is called in this thread alone. LedgerError, with everything stopped,
     once the ledger cannot be written any more; HarnessError where no run can be trained there.
     """
@@ -254,7 +254,7 @@ def retry(task: Task, end: Ended) -> tuple[list[Task], Event | None]:
         return [Task(task.runs, 1, task.losses)], None
     if len(task.runs) == 1:
         (run_id,) = task.runs
-        return [], Event(kind="failed", run_ids=(run_id,), message=f"twice {reason}")
+        return [], Event(kind="failed", run_ids=(run_id,), message=f"failed twice: {reason}")
     items = list(task.runs.items())
     half = len(items) // 2
     deaths = 0 if end.memory else 1

@@ -99,7 +99,7 @@ class _Process:
     """One worker process and the thread that reads what it says."""
 
     def __init__(self, inbox: queue.SimpleQueue[tuple[_Process, str | None]], place: Place) -> None:
-        package = str(Path(__file__).parents[2])  # ours, whatever folder the user stands in
+        package = str(Path(__file__).parents[2])  # ours, whatever the current folder
         paths = [package, *filter(None, [os.environ.get("PYTHONPATH")])]
         env = {
             **os.environ, "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1",

@@ -47,11 +47,11 @@ PROGRESS_SECONDS = 0.2
 
 def main() -> None:
     """Serve chunks from standard input until it ends or a stop arrives."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides, and says so in its lines
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides, and sends a line
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     signal.signal(signal.SIGUSR2, signal.SIG_IGN)  # Slurm's word to the job that its time is over
     out = os.fdopen(os.dup(1), "w", buffering=1)
-    os.dup2(2, 1)  # whatever prints goes to stderr, never between the lines
+    os.dup2(2, 1)  # anything printed goes to stderr, never between the lines
 
     def emit(event: Mapping[str, Any]) -> None:
         try:
@@ -116,7 +116,7 @@ class Work:
     spent: dict[str, float] = field(default_factory=dict)  # seconds of the chunk being served
 
     def state(self, run_id: str, device: str) -> State | None:
-        """Where an unfinished run stands; None from the beginning.
+        """The state of an unfinished run; None where it begins at step 0.
 
         A state saved on another kind of machine is left: no run is half of one, half of another.
         """
@@ -141,7 +141,7 @@ def _listen(inbox: queue.SimpleQueue[Mapping[str, Any] | None], stop: threading.
 def serve(runs: Sequence[RunConfig], work: Work) -> None:
     """Train these runs to the end, each from its checkpoint if it has one, and write records.
 
-    Runs that stand at different steps are trained apart. Where memory does not suffice the runs
+    Runs that are at different steps are trained apart. Where memory does not suffice the runs
     are halved and tried again: the numbers do not depend on it. Any other error is narrowed down
     to the run it comes from, which is reported as failed; the others go on. LedgerError where the
     ledger cannot be written. Where the time went is reported at the end.
@@ -184,7 +184,7 @@ def _serve(group: Mapping[str, tuple[RunConfig, State | None]], work: Work) -> N
         return
     except LedgerError:
         raise
-    except Exception as error:  # noqa: BLE001  whatever it is, it is one run's, and is told
+    except Exception as error:  # noqa: BLE001  any failure belongs to one run; report it
         if len(group) == 1:
             (run_id,) = group
             text = "".join(traceback.format_exception(error))
@@ -257,4 +257,4 @@ def _train(group: Mapping[str, tuple[RunConfig, State | None]], work: Work) -> N
 
 if __name__ == "__main__":
     main()
-    os._exit(0)  # all is said and synced; taking torch apart would take seconds
+    os._exit(0)  # all output is flushed; skip torch's slow teardown

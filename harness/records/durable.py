@@ -2,7 +2,7 @@
 
 Everything the ledger keeps goes through here. A sealed text carries the sha256 of all its other
 bytes, so that no changed byte is read silently. Temporary names say who made them, so that what a
-killed writer left behind can be told from what a living one is still writing.
+killed writer left behind can be distinguished from what a living one is still writing.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ REMEDIES = {
     errno.EACCES: "permission denied; name a writable folder with ledger.dir=FOLDER",
     errno.EPERM: "not permitted; name a writable folder with ledger.dir=FOLDER",
     errno.ENOTDIR: "a part of this path is a file; name a folder with ledger.dir=FOLDER",
-    errno.EEXIST: "a file stands where a folder is needed; choose another ledger.dir=FOLDER",
+    errno.EEXIST: "a file is where a folder is needed; choose another ledger.dir=FOLDER",
     errno.EMFILE: "too many open files; raise the limit (`ulimit -n 4096`)",
     errno.EIO: "the disk reports an error; nothing finished before is touched",
 }
@@ -224,7 +224,7 @@ def set_aside(path: Path, corrupt: Path, reason: str) -> None:
         path.rename(target)
         moved = f"set aside as {target}; it counts as absent"
     except FileNotFoundError:
-        return  # somebody else was faster, and has said so
+        return  # another process was faster, and has warned
     except OSError as error:
         moved += f" (it could not be moved: {error.strerror})"
     warnings.warn(f"{path} is damaged: {reason}; {moved}.", LedgerWarning, stacklevel=4)

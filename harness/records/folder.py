@@ -65,7 +65,7 @@ class LedgerFolder:
         return self.root / "tmp"
 
     def file(self, kind: str, name: str, suffix: str = "") -> Path:
-        """Where a named thing stands; ConfigError for a name that could leave the folder."""
+        """The path of a named thing; ConfigError for a name that could leave the folder."""
         if not NAME.fullmatch(name):
             raise no_id(name)
         return self.root / kind / f"{name}{suffix}"

@@ -172,7 +172,7 @@ class Ledger(LedgerFolder):
     # sweeps
 
     def write_sweep(self, manifest: SweepManifest, *, replace: bool = False) -> SweepManifest:
-        """Keep a sweep's manifest; returns the one that stands: the first one, unless `replace`.
+        """Keep a sweep's manifest; returns the one that is kept: the first one, unless `replace`.
 
         A new one is dated after every older one even if the clock went back.
         """

@@ -111,7 +111,7 @@ class SweepManifest:
     def joined(self, other: SweepManifest) -> SweepManifest:
         """Add the other's runs behind the own ones; id and creation time stay.
 
-        Every run is named anew, by what varies now.
+        Every run gets a new name, by what varies now.
         """
         ids = (*self.run_ids, *(r for r in other.run_ids if r not in self.configs))
         flats = {**Configs.of(other.configs).flat(), **Configs.of(self.configs).flat()}

@@ -48,7 +48,7 @@ class Places:
         self.folder = folder
         self.files: dict[str, dict[str, int]] = {}
         self.damaged: set[str] = set()
-        self._newest: dict[str, tuple[int, str]] | None = {}  # None: to be found anew
+        self._newest: dict[str, tuple[int, str]] | None = {}  # None: outdated
         self._doubled: set[str] = set()  # runs that are in more than one file
         self._opened: dict[str, RecordFile] = {}
 

@@ -239,7 +239,7 @@ def environment() -> dict[str, Any]:
 
 
 def _git_state(folder: Path) -> dict[str, Any]:
-    """{"git_commit", "git_dirty"} of the tracked tree a folder stands in; {} outside of one."""
+    """{"git_commit", "git_dirty"} of the tracked tree that a folder is in; {} outside of one."""
 
     def git(*words: str) -> str:
         command = ["git", "-C", str(folder), *words]

@@ -28,7 +28,7 @@ STAMP = (
 def config_yaml(config: RunConfig, provenance: Mapping[str, Any] | None = None) -> str:
     """The whole config as YAML, automatic values as they were given; `harness train` reads it.
 
-    provenance: of the run's record; what a reproduction must know of it stands under `saved`.
+    provenance: of the run's record; what a reproduction must know of it is under `saved`.
     """
     parts: dict[str, Any] = config.nested()
     if provenance:
@@ -49,7 +49,7 @@ def read_config(
     """The run that a config's plain values describe; what belongs to its surroundings is left out.
 
     One that harness saved (it has a `saved` group) must hold every setting this version knows and
-    no other: a default that came later, or a key since renamed, would change its numbers unsaid.
+    no other: a default that came later, or a key since renamed, would silently change its numbers.
     ConfigError says which; ConfigError on bad values, as config.run_config; known: as there.
     """
     if not isinstance(values, Mapping):

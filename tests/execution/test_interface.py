@@ -141,7 +141,7 @@ def test_a_run_that_kills_its_process_is_the_only_one_to_fail(at, orders):
     assert len(at.ids("finished")) == 3 and len(at.ids("failed")) == 1
     assert [size for _, size in orders.tries] == [2, 2, 1]
     (event,) = [event for event in at.events if event.kind == "failed"]
-    assert "twice its process ended without a word" in event.message
+    assert "failed twice: its process ended without a word" in event.message
     orders.end()
     at.run(runs_of(50))
     assert len(numbers(at.ledger.root)) == 4 and not at.ledger.failures(at.ledger.run_ids())
@@ -205,7 +205,7 @@ def test_a_lost_chunk_is_tried_again_then_halved_then_a_lone_run_fails():
     halves, failed = retry(again[0], Ended(lost="it died"))
     assert [(list(t.runs), t.deaths) for t in halves] == [(["0"], 1), (["1", "2"], 1)]
     none, failed = retry(halves[0], Ended(lost="it died"))
-    assert none == [] and failed.run_ids == ("0",) and failed.message == "twice it died"
+    assert none == [] and failed.run_ids == ("0",) and failed.message == "failed twice: it died"
 
 
 def test_a_chunk_that_takes_too_much_memory_is_halved_at_once():

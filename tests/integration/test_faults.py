@@ -87,7 +87,7 @@ def patch(engine):
 @pytest.mark.parametrize(
     ("how", "said"),
     [
-        ("os.kill(os.getpid(), 9)", "twice its process ended"),
+        ("os.kill(os.getpid(), 9)", "failed twice: its process ended"),
         ("raise RuntimeError('boom')", "boom"),
     ],
 )
