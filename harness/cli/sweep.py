@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from harness.data.dataset import Dataset
     from harness.engine.cost import Need
     from harness.execution.interface import Executor, Place
-    from harness.tracking.interface import NullTracker
+    from harness.tracking.interface import NullTracker, Report
 
 WAIT_SECONDS = 5.0  # of waiting for MLflow before that is said
 # for tracking to end in, after workers have stopped; the ledger has the rest. All within 5 s
@@ -117,16 +117,16 @@ def run_jobs_of(
         stack.enter_context(ledger.lock_sweep(name))
         fresh = _manifest(jobs, options, overrides, ledger)
         manifest = ledger.write_sweep(fresh, replace=options.into is not None)
-        told = jobs.tracking.kept(manifest.tracking)
-        if told != manifest.tracking:
-            manifest = ledger.write_sweep(replace(manifest, tracking=told), replace=True)
+        kept = jobs.tracking.kept(manifest.tracking)
+        if kept != manifest.tracking:
+            manifest = ledger.write_sweep(replace(manifest, tracking=kept), replace=True)
         launch = Launch(options.began)
         with launch.kept(ledger, manifest, len(jobs.runs) - len(finished)):
-            failed = _train(jobs, options, manifest, finished, place, executor, launch)
+            failed, told = _train(jobs, options, manifest, finished, place, executor, launch)
             rows = outcome.rows_of(ledger, jobs.runs)
             if jobs.ledger.weights == "best" and not options.single:
                 ledger.keep_best_weights(manifest.sweep_id)
-    tracked = jobs.tracking.name != "off"
+    tracked = told.parent_id is not None and not told.behind
     outcome.tell(rows, failed, manifest, single=options.single, tracked=tracked)
     values = outcome.values_of(jobs.run_ids, rows, failed)
     joined = None if options.single else manifest.sweep_id
@@ -227,8 +227,11 @@ def _manifest(
 def _train(
     jobs: Jobs, options: Options, manifest: SweepManifest, finished: set[str], place: Place,
     executor: Executor | None, launch: Launch,
-) -> dict[str, str]:  # fmt: skip
-    """Train what is not finished, telling ledger and tracking; run_id -> message of failed runs."""
+) -> tuple[dict[str, str], Report]:  # fmt: skip
+    """Train what is not finished, telling ledger and tracking.
+
+    Returns run_id -> message of failed runs, and what MLflow has of all.
+    """
     from harness.tracking.tracker import open_tracking
 
     todo = {run_id: run for run_id, run in jobs.runs.items() if run_id not in finished}
@@ -236,8 +239,6 @@ def _train(
         what = "this run is" if options.single else f"{len(finished)} of {len(jobs.runs)} runs are"
         hint = "; --again trains it once more" if options.single else ""
         console.say(f"{what} finished already{hint}.")
-        if options.single:
-            return {}
     if jobs.executor == "local":
         launch.processes = place.processes
     tracker = open_tracking(jobs.tracking, place.ledger)
@@ -257,18 +258,17 @@ def _train(
         except HarnessError:
             tracker.close("KILLED", STOP_SECONDS)
             raise
-        _close(tracker, stop)
+        report = _close(tracker, stop)
         launch.end("tracking")
         if stop.signum:
             raise StoppedError(stop.signum)
-    return failed
+    return failed, report
 
 
-def _close(tracker: NullTracker, stop: Stop) -> None:
+def _close(tracker: NullTracker, stop: Stop) -> Report:
     if stop.signum:
         left = STOPPED_BY - (time.monotonic() - stop.since)
-        tracker.close("KILLED", max(STOP_SECONDS, left))
-        return
+        return tracker.close("KILLED", max(STOP_SECONDS, left))
     note = threading.Timer(
         WAIT_SECONDS, console.say,
         ["writing the last runs to MLflow; Ctrl-C leaves them to `harness sync`."],
@@ -276,7 +276,7 @@ def _close(tracker: NullTracker, stop: Stop) -> None:
     note.daemon = True
     note.start()
     try:
-        tracker.close(stopping=stop.event.is_set)
+        return tracker.close(stopping=stop.event.is_set)
     finally:
         note.cancel()
 

@@ -14,19 +14,13 @@ import urllib.request
 from pathlib import Path
 
 from harness.errors import ConfigError, HarnessError
-from harness.tracking.addresses import redacted
+from harness.tracking.addresses import redacted, sqlite_address, sqlite_file, store_address
+from harness.tracking.moved import check_in_place
 
 HOST = "127.0.0.1"  # MLflow asks nobody for a password: never a public address
 FIRST_PORT = 5000
 PAGE = "#/experiments?workflowType=machine_learning"  # or MLflow 3 shows its menu for LLM work
 PATIENCE = 120.0  # seconds for the server to answer; it takes about 9
-
-
-def store_uri(folder: Path | None = None) -> str:
-    """The address results are written to: MLFLOW_TRACKING_URI, or ./mlflow.db."""
-    return (
-        os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{(folder or Path.cwd()) / 'mlflow.db'}"
-    )
 
 
 def serve(port: int | None = None) -> int:
@@ -35,17 +29,21 @@ def serve(port: int | None = None) -> int:
     port: null takes 5000, or the next free one. ConfigError where there is nothing to show, where
     the port is taken, or where the store is a server with pages of its own.
     """
-    uri = store_uri()
+    uri = store_address(None)
     if uri.startswith(("http://", "https://")):
         raise ConfigError(
             f"MLFLOW_TRACKING_URI is {redacted(uri)}: that server shows its own pages; open it."
         )
-    path = Path(uri.removeprefix("sqlite:///"))
-    if uri.startswith("sqlite:///") and not path.exists():
+    path = sqlite_file(uri)
+    if path is not None and not path.exists():
         raise ConfigError(
             f"{path} does not exist, so there is nothing to show; start with `harness sweep "
             "experiment=smoke`, or go to the folder that holds mlflow.db."
         )
+    if path is not None:
+        check_in_place(path)
+        # from its own folder: MLflow would make folders of the undecoded parts of a path
+        uri = sqlite_address(Path(path.name))
     port = free_port(port)
     # the address may hold a password, which a line of `ps` would show: it goes by the environment
     command = [sys.executable, "-m", "mlflow", "server", "--host", HOST, "--port", str(port)]
@@ -59,6 +57,7 @@ def serve(port: int | None = None) -> int:
         signal.signal(signal.SIGHUP, signal.default_int_handler)
     server = subprocess.Popen(
         [*command, "--workers", "1"], env=environment, stdout=subprocess.DEVNULL,
+        cwd=path.parent if path is not None else None,
         # Ctrl-C and a closing terminal reach this process alone, which ends the server in order
         start_new_session=True,
     )  # fmt: skip

@@ -15,6 +15,7 @@ from harness.records.record import CURVES, WEIGHTS, read_curves
 from harness.tracking.addresses import redacted, sqlite_file, store_address
 from harness.tracking.client import PAGE, open_client
 from harness.tracking.curves import curves_of
+from harness.tracking.moved import check_in_place
 from harness.tracking.portable import file_of
 from harness.tracking.projection import STEP_SERIES
 from harness.tracking.table_runs import runs_in_table
@@ -32,11 +33,13 @@ class MlflowReader:
     def __init__(self, uri: str | None = None) -> None:
         self.uri = store_address(uri)
         path = sqlite_file(self.uri)
-        if path is not None and not path.exists():
-            raise ConfigError(
-                f"there is no MLflow store at {path}; start one with `harness sweep`, go to the "
-                "folder that holds mlflow.db, or set MLFLOW_TRACKING_URI."
-            )
+        if path is not None:
+            if not path.exists():
+                raise ConfigError(
+                    f"there is no MLflow store at {path}; start one with `harness sweep`, go to "
+                    "the folder that holds mlflow.db, or set MLFLOW_TRACKING_URI."
+                )
+            check_in_place(path)
         self.client = open_client(self.uri)
         self._experiments: dict[str, str] | None = None
 

@@ -23,6 +23,7 @@ from harness.records.durable import LedgerBusyError
 from harness.records.record import Evaluation, RunRecord
 from harness.tracking.addresses import redacted, sqlite_file, store_address
 from harness.tracking.interface import NullTracker, Report
+from harness.tracking.moved import mend
 from harness.tracking.writer import BATCH, SweepWriter
 
 if TYPE_CHECKING:
@@ -284,6 +285,11 @@ def sync(
     settings = settings or Tracking()
     uri = store_address(settings.uri)
     written = behind = 0
+    path = sqlite_file(uri)
+    if path is not None and settings.artifacts is None:
+        with _told(uri, "then `harness sync` again."):
+            for home in mend(path):
+                say(f"{path} was at {home} before; its artifacts are now looked for beside it.")
     everything = sorted(
         ledger.sweeps() + ledger.sweeps("single"), key=lambda sweep: (sweep.created_ms, sweep.kind)
     )

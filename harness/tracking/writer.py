@@ -10,9 +10,11 @@ from harness.config.run import unnest
 from harness.records.ranking import best_runs
 from harness.records.record import CURVES, WEIGHTS
 from harness.tracking import pages, portable, projection
+from harness.tracking.addresses import sqlite_file
 from harness.tracking.children import ChildWriter
 from harness.tracking.entries import Entry, Place, Point
 from harness.tracking.model import log_model
+from harness.tracking.moved import check_in_place
 from harness.tracking.opening import open_store
 from harness.tracking.owners import TAG, owner
 from harness.tracking.store import found_of
@@ -156,6 +158,9 @@ class SweepWriter(ChildWriter):
     def _connect(self) -> None:
         """Open the store and find the parent."""
         if self.connected is None:
+            path = sqlite_file(self.uri)
+            if path is not None and self.settings.artifacts is None:
+                check_in_place(path)
             self.connected = open_store(
                 self.uri, self.settings.experiment, self.settings.artifacts,
                 pages.EXPERIMENT_NOTE,
