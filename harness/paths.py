@@ -1,7 +1,10 @@
-"""Where the project's own YAML stands, and whether a path of the user's can be one at all."""
+"""Where the project's YAML and the user's cache are, and whether a path can be one at all."""
 
 from __future__ import annotations
 
+import os
+import sys
+import tempfile
 from pathlib import Path
 
 from harness.errors import ConfigError, HarnessError, shown
@@ -45,3 +48,19 @@ def conf_dir() -> Path:
         if (folder / "config.yaml").is_file():
             return folder
     raise HarnessError(f"conf/config.yaml stands neither in {here} nor beside it; install again.")
+
+
+def cache_folder() -> Path:
+    """Where downloads and built kernels are kept: XDG_CACHE_HOME, or what the platform uses."""
+    chosen = Path(os.environ.get("XDG_CACHE_HOME", ""))
+    if chosen.is_absolute():  # the XDG specification says to ignore relative ones
+        return chosen / "harness"
+    try:
+        home = Path.home()
+    except RuntimeError:  # no home folder at all, as in some containers
+        home = Path(tempfile.gettempdir())
+    if sys.platform == "darwin":
+        return home / "Library" / "Caches" / "harness"
+    if sys.platform == "win32":
+        return Path(os.environ.get("LOCALAPPDATA") or home / "AppData" / "Local") / "harness"
+    return home / ".cache" / "harness"

@@ -7,7 +7,7 @@ import os
 import platform
 from pathlib import Path
 
-KEYS = ("torch", "numpy", "machine", "cpu", "device")  # equal in all of these: equal bits
+KEYS = ("torch", "numpy", "machine", "cpu", "device", "kernel")  # equal in all: equal bits
 LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")  # containers
 
 
@@ -33,7 +33,7 @@ def gib(size: float) -> str:
 
 @functools.cache
 def same_bits(device: str = "cpu") -> dict[str, str]:
-    """The `KEYS` of this machine; runs on machines that agree in them agree to the last bit.
+    """The `KEYS` of this machine but the kernel; equal in all, runs agree to the last bit.
 
     cpu is the processor's name and the instruction set that torch's kernels use here.
     """
@@ -41,7 +41,7 @@ def same_bits(device: str = "cpu") -> dict[str, str]:
     import torch
 
     kind = device.partition(":")[0]
-    chip = f"{_processor()} {torch.backends.cpu.get_cpu_capability()}"
+    chip = f"{processor()} {torch.backends.cpu.get_cpu_capability()}"
     return {
         "torch": torch.__version__,
         "numpy": np.__version__,
@@ -51,10 +51,20 @@ def same_bits(device: str = "cpu") -> dict[str, str]:
     }
 
 
-def _processor() -> str:
+def processor() -> str:
+    """The processor's name."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:
         return platform.processor() or "unknown"
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
     return names[0] if names else platform.processor() or "unknown"
+
+
+def instructions() -> str:
+    """The instruction sets that the system reports, as it spells them; "" where it does not."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return ""
+    return next((line for line in lines if line.startswith(("flags", "Features"))), "")

@@ -15,7 +15,7 @@ from harness.config.run import NUMERICS
 from harness.errors import ConfigError
 from harness.records.durable import digest
 from harness.records.record import environment, weights_bytes
-from harness.system import KEYS, same_bits
+from harness.system import KEYS
 
 if TYPE_CHECKING:
     import torch
@@ -108,6 +108,7 @@ def reproduce(claim: Claim, *, progress: Callable[[int, int], None] | None = Non
     """
     from harness.data.dataset import load_data
     from harness.engine.device import device_of
+    from harness.engine.kernel import bits_of
     from harness.engine.train import train
 
     config = claim.config
@@ -116,6 +117,8 @@ def reproduce(claim: Claim, *, progress: Callable[[int, int], None] | None = Non
             config, engine=dataclasses.replace(config.engine, device="auto")
         )
     known, data = claim.provenance, load_data(config.data)
+    kernel = "auto" if str(known.get("kernel", "torch")).startswith("native") else "torch"
+    config = dataclasses.replace(config, engine=dataclasses.replace(config.engine, kernel=kernel))
     _check_data(claim, data.sha256)
     remarks = _code_remarks(known)
     device = str(known.get("device") or device_of(config))
@@ -128,7 +131,7 @@ def reproduce(claim: Claim, *, progress: Callable[[int, int], None] | None = Non
                 f"to mean something else since harness {known.get('version', '(unknown)')}."
             )
     record = train([config], data=data, progress=progress)[0]
-    here = same_bits(device_of(config))
+    here = bits_of(config)
     apart = {k: known[k] for k in KEYS if k in known and str(known[k]) != here[k]}
     remarks += [f"{key}: {was} then, {here[key]} here" for key, was in apart.items()]
     if not apart:

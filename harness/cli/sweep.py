@@ -162,6 +162,7 @@ def check_jobs(configs: Sequence[Mapping[str, Any]]) -> Jobs:
     from harness.engine.device import (
         device_of,  # torch: loaded once all else is known to be right
     )
+    from harness.engine.kernel import without_kernels
 
     if executor == "local":
         _check_device(runs)
@@ -169,6 +170,8 @@ def check_jobs(configs: Sequence[Mapping[str, Any]]) -> Jobs:
     else:  # other machines have other memories and cards: what does not fit there is halved there
         need = largest_need(runs, sets)
     for text in data_notes(runs, sets):
+        console.say(text)
+    if executor == "local" and (text := without_kernels(runs)):
         console.say(text)
     ids = tuple(run.run_id(checksums[run.data], device_of(run)) for run in runs)
     return Jobs(

@@ -237,6 +237,10 @@ class Engine(Remembers):
     dtype: str = knob("float32", one_of=("float32", "float64"), stacks=False)
     chunk: int | str = knob("auto", numeric=False)
     workers: int | str = knob("auto", numeric=False)
+    kernel: str = knob(
+        "auto", one_of=("auto", "native", "torch"), numeric=False, stacks=False,
+        help="auto: compiled for this processor where there is a C++ compiler, else torch",
+    )  # fmt: skip
     executor: str = knob("local", one_of=("local", "ray", "slurm"), numeric=False)
 
     def __post_init__(self) -> None:
@@ -249,7 +253,7 @@ class Engine(Remembers):
                     f"engine.{name} is {shown(value)}; allowed: auto, or a whole number from 1 to "
                     f"{high}."
                 )
-        for name in ("device", "dtype", "executor"):
+        for name in ("device", "dtype", "kernel", "executor"):
             rule = type(self).__dataclass_fields__[name].metadata
             value = getattr(self, name)
             if value not in rule["one_of"]:

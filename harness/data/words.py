@@ -13,7 +13,6 @@ import http.client
 import os
 import re
 import stat
-import sys
 import tempfile
 import unicodedata
 import urllib.request
@@ -24,6 +23,7 @@ from typing import TYPE_CHECKING
 
 from harness.data.contexts import END
 from harness.errors import DataError, nearest, shown
+from harness.paths import cache_folder
 
 if TYPE_CHECKING:
     from harness.config.run import Data
@@ -206,22 +206,6 @@ def _read_file(path: str, *_state: int) -> WordList:
             "permissions."
         ) from None
     return parse_words(raw, f"data.path {shown(path)}")
-
-
-def cache_folder() -> Path:
-    """Where this user's downloads are kept: XDG_CACHE_HOME, or what the platform uses."""
-    chosen = Path(os.environ.get("XDG_CACHE_HOME", ""))
-    if chosen.is_absolute():  # the XDG specification says to ignore relative ones
-        return chosen / "harness"
-    try:
-        home = Path.home()
-    except RuntimeError:  # no home folder at all, as in some containers
-        home = Path(tempfile.gettempdir())
-    if sys.platform == "darwin":
-        return home / "Library" / "Caches" / "harness"
-    if sys.platform == "win32":
-        return Path(os.environ.get("LOCALAPPDATA") or home / "AppData" / "Local") / "harness"
-    return home / ".cache" / "harness"
 
 
 @functools.lru_cache(maxsize=1)

@@ -2,16 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
-from typing import Protocol
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
 from torch import Tensor
 
-from harness.engine.evaluation import EvaluationSet
+from harness.engine.splits import EvaluationSet
 
 Values = dict[str, float]
+
+
+class Look(NamedTuple):
+    """One run's evaluation with what it came from.
+
+    logits: (C, V) over the evaluation set's contexts. units: per hidden layer, (3, O): sums of h,
+    of h^2 and of saturation over training. shuffled: see evaluation.shuffled_loss, over training.
+    """
+
+    values: Values
+    logits: Tensor
+    units: Sequence[npt.NDArray[np.float64]] = ()
+    shuffled: float | None = None
 
 
 class Evaluations(Protocol):
@@ -22,11 +35,8 @@ class Evaluations(Protocol):
     def evaluate(self, places: Collection[int]) -> dict[int, Values]:
         """The split metrics of some runs at their present weights, by their place."""
 
-    def logits(self, k: int) -> Tensor:
-        """(C, V) of run k as of the last evaluation."""
-
-    def units(self) -> list[list[npt.NDArray[np.float64]]]:
-        """Per run and hidden layer, (3, O): sums of h, h^2 and saturation over training."""
+    def looks(self, places: Collection[int], *, closely: bool) -> Iterator[tuple[int, Look]]:
+        """A closer look at each run; closely: with its units and its shuffled loss too."""
 
 
 class Backend(Protocol):

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -23,6 +24,20 @@ from harness.engine.passes import ROWS
 from harness.numerics.randomness import stream
 
 BLOCK = 128  # steps a stream; part of the numerics
+
+
+def draw_examples(seed: int, block: int, n: int, B: int) -> npt.NDArray[np.int64]:
+    """Example numbers (BLOCK, B) out of n, drawn with replacement."""
+    return stream(seed, f"batches/{block}").integers(0, n, (BLOCK, B))
+
+
+def draw_bits(
+    seed: int, name: str, layer: int, block: int, B: int, width: int
+) -> npt.NDArray[np.uint16]:
+    """16 random bits for each hidden unit of a layer, (BLOCK, width, B): uniform times 2^16."""
+    count = BLOCK * width * B
+    raw = stream(seed, f"{name}/{layer}/{block}").bit_generator.random_raw(-(-count // 4))
+    return raw.astype("<u8").view("<u2")[:count].reshape(BLOCK, width, B)
 
 
 class Batches:
@@ -44,15 +59,12 @@ class Batches:
             offset = torch.arange(net.K, device=net.device) * net.embedding.shape[1]
             self.offset_K11 = offset[:, None, None]
 
-    def examples(self, seed: int, block: int) -> np.ndarray[tuple[int, int], np.dtype[np.int64]]:
-        """Example numbers (BLOCK, B) of the training split, drawn with replacement."""
-        return stream(seed, f"batches/{block}").integers(0, self.data.train.n, (BLOCK, self.B))
-
     def _draw(self, block: int) -> None:
         self.block = block
         device, binary = self.net.device, self.net.embedding is None
         x, y = self.data.train.x, self.data.train.y
-        index_SNB = np.stack([self.examples(seed, block) for seed in self.seeds])
+        n = self.data.train.n
+        index_SNB = np.stack([draw_examples(seed, block, n, self.B) for seed in self.seeds])
         wide = (*index_SNB.shape[:2], self.rows)
         inputs = np.zeros((*wide, x.shape[1]), dtype=np.float32 if binary else np.int64)
         inputs[:, :, : self.B] = x[index_SNB]
@@ -62,11 +74,9 @@ class Batches:
         self.targets = torch.from_numpy(targets).to(device)
         names = dict.fromkeys(noise.name for noise in self.noises)
         for name, (i, layer) in itertools.product(names, enumerate(self.net.layers[:-1])):
-            shape = (BLOCK, self.B, layer.fan_out)
-            drawn = [
-                stream(seed, f"{name}/{i}/{block}").random(shape, np.float32) for seed in self.seeds
-            ]
-            self.uniform[name, i] = torch.from_numpy(np.stack(drawn)).to(device)
+            bits = [draw_bits(s, name, i, block, self.B, layer.fan_out) for s in self.seeds]
+            uniform_SNBO = torch.from_numpy(np.stack(bits).astype(np.float32) / 2**16).mT
+            self.uniform[name, i] = uniform_SNBO.to(device)
 
     def load(self, step: int) -> tuple[Tensor, Tensor]:
         """(inputs, targets) of one step: codes offset by k * V (K, B_, T), or dense (K, B_, I);

@@ -14,16 +14,18 @@ from harness.components.activations import ACTIVATIONS
 from harness.components.biases import BIASES
 from harness.config.run import RunConfig
 from harness.data.dataset import Dataset
-from harness.engine.backend import Backend
+from harness.engine.backend import Backend, Look
 from harness.engine.device import device_of
 from harness.engine.diagnostics import unit_metrics
-from harness.engine.evaluation import shuffled_loss
+from harness.engine.kernel import kernel_of
+from harness.engine.native.backend import Native
 from harness.engine.stacked import Stacked
 from harness.engine.summary import finish, start_summary
 from harness.records.record import RunRecord
 from harness.theory.advice import StartVerdict
 
 State = dict[str, Any]  # {"step", "tensors", "series", "meta"} of one run, as the ledger keeps it
+BACKENDS: dict[str, type[Native | Stacked]] = {"native": Native, "torch": Stacked}
 DIVERGED_NATS = 100.0  # train nll above this, and above ten times its start, counts as diverged
 
 
@@ -54,7 +56,7 @@ class Chunk:
         self.wants_states, self.stopping = wants_states, stopping
         self.K, self.steps = len(runs), first.train.steps
         self.eval_every = first.train.eval_every or 1
-        self.backend: Backend = Stacked(self.runs, data)
+        self.backend: Backend = BACKENDS[kernel_of(first)](self.runs, data)
         self.evaluator = self.backend.evaluations(("train", "val"))
         self.series: list[dict[str, tuple[list[int], list[float]]]] = [{} for _ in runs]
         self.summary: list[dict[str, float]] = [{} for _ in runs]
@@ -107,9 +109,13 @@ class Chunk:
 
     def _evaluate(self, step: int) -> None:
         going = [k for k in range(self.K) if self.final[k] is None]
-        found = self.evaluator.evaluate(going)
         if step == 0:
-            self._start(found)
+            found = {}
+            for k, look in self.evaluator.looks(going, closely=True):
+                found[k] = look.values
+                self._start(k, look)
+        else:
+            found = self.evaluator.evaluate(going)
         for k, values in found.items():
             penalty = self.backend.penalty(k)
             if self.runs[k].reg.spec.value is not None:
@@ -131,29 +137,23 @@ class Chunk:
         values = self.series[k]["nll/val"][1]
         return patience is not None and len(values) - 1 - values.index(min(values)) >= patience
 
-    def _start(self, found: Mapping[int, Mapping[str, float]]) -> None:
+    def _start(self, k: int, look: Look) -> None:
         """What is known at step 0: measured loss, its shuffled control, spread of the logits."""
-        pairs = self.evaluator.set.splits["train"]
-        for k, sums in enumerate(self.evaluator.units()):
-            z_CV, run = self.evaluator.logits(k), self.runs[k]
-            values = unit_metrics(
-                [f"hidden.{i}" for i in range(len(sums))],
-                ACTIVATIONS.get(run.model.activation),
-                sums,
-                pairs.n,
-            )
-            values["init/loss_measured"] = found[k]["loss/train"]
-            shuffled = shuffled_loss(z_CV, pairs, run)
-            if shuffled is not None:
-                values["init/loss_shuffled"] = shuffled
-            if z_CV.shape[1] > 1:
-                fixed = BIASES.get(run.init.output_bias or run.init.bias).vector
-                if fixed is not None:  # a fixed vector is no spread
-                    z_CV = z_CV - torch.from_numpy(fixed(self.data.targets)).to(z_CV)
-                var_C = z_CV.double().var(1)
-                values["init/logit_std"] = float((var_C * pairs.count_C).sum() / pairs.n) ** 0.5
-            theory, self.begun[k] = start_summary(run, self.data, values)
-            self.summary[k].update(values | theory)
+        pairs, run, z_CV = self.evaluator.set.splits["train"], self.runs[k], look.logits
+        names = [f"hidden.{i}" for i in range(len(look.units))]
+        phi = ACTIVATIONS.get(run.model.activation)
+        values = unit_metrics(names, phi, look.units, pairs.n)
+        values["init/loss_measured"] = look.values["loss/train"]
+        if look.shuffled is not None:
+            values["init/loss_shuffled"] = look.shuffled
+        if z_CV.shape[1] > 1:
+            fixed = BIASES.get(run.init.output_bias or run.init.bias).vector
+            if fixed is not None:  # a fixed vector is no spread
+                z_CV = z_CV - torch.from_numpy(fixed(self.data.targets)).to(z_CV)
+            var_C = z_CV.double().var(1)
+            values["init/logit_std"] = float((var_C * pairs.count_C).sum() / pairs.n) ** 0.5
+        theory, self.begun[k] = start_summary(run, self.data, values)
+        self.summary[k].update(values | theory)
 
     def _boundary(self) -> None:
         if self.on_step is not None:
@@ -216,16 +216,16 @@ class Chunk:
             if weights is not None:
                 self.backend.load(k, weights)
         last = self.backend.evaluations(("train", "val", "test"))
-        found = last.evaluate(range(self.K))
+        looks = last.looks(range(self.K), closely=False)
         records = [
             finish(
                 self.given[k], self.data, series=self.series[k], start=self.summary[k],
-                begun=self.begun[k], last=found[k], diverged_step=self.diverged[k],
+                begun=self.begun[k], last=look.values, diverged_step=self.diverged[k],
                 weights=self.backend.weights(k), device=self.runs[k].engine.device,
-                started=self.started, seconds=self.seconds / self.K, logits=last.logits(k),
+                started=self.started, seconds=self.seconds / self.K, logits=look.logits,
                 pairs=last.set.splits,
             )
-            for k in range(self.K)
+            for k, look in looks
         ]  # fmt: skip
         self.evaluating += time.perf_counter() - self.clock
         return records

@@ -6,6 +6,7 @@ Axes: K runs, C distinct contexts, O units. Saturated: as the activation says of
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -37,6 +38,14 @@ def unit_metrics(
             out[f"init/saturated/{name}"] = float(share_O.mean())
             out[f"init/dead/{name}"] = float((share_O > 1 - 1e-6).mean())
     return out
+
+
+def by_run(columns: Mapping[str, Sequence[float]], K: int) -> list[dict[str, float]]:
+    """Columns over K runs as one row a run, without what is not finite."""
+    return [
+        {name: column[k] for name, column in columns.items() if math.isfinite(column[k])}
+        for k in range(K)
+    ]
 
 
 def _std(x_K: Tensor, names_rows: int, width: int) -> Tensor:
@@ -85,9 +94,4 @@ class StepDiagnostics:
             else:
                 columns[f"grad/std/{short}"] = _std(net.gradients()[name], *size)
             columns[f"grad/update_ratio/{short}"] = torch.log10(moved / _std(now, *size))
-        out: list[dict[str, float]] = [{} for _ in range(net.K)]
-        for name, value_K in columns.items():
-            for k, value in enumerate(value_K.tolist()):
-                if value == value and abs(value) != float("inf"):
-                    out[k][name] = value
-        return out
+        return by_run({name: value_K.tolist() for name, value_K in columns.items()}, net.K)

@@ -7,9 +7,7 @@ run's numbers can depend on its neighbours. Sums over a split are taken in float
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -17,64 +15,16 @@ import torch
 from torch import Tensor
 
 from harness.config.run import RunConfig
-from harness.data.dataset import Dataset, Split
-from harness.engine.network import Network, padded
+from harness.data.dataset import Dataset
+from harness.engine.backend import Look
+from harness.engine.network import Network
 from harness.engine.objectives import loss_values
-from harness.engine.passes import ROWS, Pass
+from harness.engine.passes import Pass
+from harness.engine.splits import SplitPairs, evaluation_set
 
 TILE = 256  # rows a forward: small enough that activations stay in the cache
 SHUFFLED_WORK = 4_000_000_000  # losses of a symbol in `shuffled_loss`: some 20 seconds
 ECE_BINS = 15  # Guo et al. 2017, arXiv:1706.04599
-
-
-@dataclass(frozen=True)
-class SplitPairs:
-    """One split over the shared contexts: pair rows, targets, counts; examples per context."""
-
-    row_P: Tensor
-    target_P: Tensor
-    count_P: Tensor  # float64
-    count_C: Tensor  # float64
-    n: int
-
-
-class EvaluationSet:
-    """The distinct inputs of several splits, merged, and each split's pairs over them."""
-
-    def __init__(self, data: Dataset, names: Sequence[str], device: torch.device) -> None:
-        splits: list[Split] = [getattr(data, name) for name in names]
-        self.binary = data.kind == "binary"
-        if self.binary:
-            inputs = np.concatenate([s.x for s in splits])
-            starts = np.cumsum([0, *[s.n for s in splits]])
-            rows = [np.arange(a, b) for a, b in itertools.pairwise(starts)]
-        else:
-            stacked = np.concatenate([s.contexts_CT for s in splits])
-            inputs, index = np.unique(stacked, axis=0, return_inverse=True)
-            parts = np.cumsum([len(s.contexts_CT) for s in splits])[:-1]
-            rows = [
-                own[s.pair_context_P]
-                for own, s in zip(np.split(index.reshape(-1), parts), splits, strict=True)
-            ]
-        self.C = len(inputs)
-        wide = padded(self.C, ROWS)
-        self.inputs = torch.zeros(
-            wide, inputs.shape[1], dtype=torch.float32 if self.binary else torch.int64
-        )
-        self.inputs[: self.C] = torch.from_numpy(np.ascontiguousarray(inputs))
-        self.inputs = self.inputs.to(device)
-        self.splits: dict[str, SplitPairs] = {}
-        for name, split, row in zip(names, splits, rows, strict=True):
-            target = split.y if self.binary else split.pair_target_P
-            count = np.ones(split.n) if self.binary else split.pair_count_P
-            per_context = np.bincount(row, weights=count, minlength=self.C)
-            self.splits[name] = SplitPairs(
-                torch.from_numpy(np.asarray(row, dtype=np.int64)).to(device),
-                torch.from_numpy(np.asarray(target, dtype=np.int64)).to(device),
-                torch.from_numpy(np.asarray(count, dtype=np.float64)).to(device),
-                torch.from_numpy(per_context).to(device),
-                split.n,
-            )
 
 
 class Evaluator:
@@ -84,7 +34,7 @@ class Evaluator:
         self, net: Network, runs: Sequence[RunConfig], data: Dataset, names: Sequence[str]
     ):
         self.net, self.runs, self.V = net, runs, 1 if data.kind == "binary" else data.V
-        self.set = EvaluationSet(data, names, net.device)
+        self.set = evaluation_set(data, tuple(names), net.device)
         rows = min(TILE, self.set.inputs.shape[0])
         self.tile = Pass(net, rows, data.block_size, backward=False)
         self.z_KCV = torch.zeros(net.K, self.set.C, self.V, dtype=net.dtype, device=net.device)
@@ -118,9 +68,15 @@ class Evaluator:
         measure = binary_metrics if self.set.binary else class_metrics
         return {k: measure(z_KCV[k], self.set.splits, self.runs[k]) for k in places}
 
-    def logits(self, k: int) -> Tensor:
-        """(C, V) of run k as of the last evaluation."""
-        return self.z_KCV[k]
+    def looks(self, places: Collection[int], *, closely: bool) -> Iterator[tuple[int, Look]]:
+        """Each run's values with its logits; closely: with its units and shuffled loss too."""
+        found, units = self.evaluate(places), self.units() if closely else []
+        for k in places:
+            look = Look(found[k], self.z_KCV[k])
+            if closely:
+                shuffled = shuffled_loss(look.logits, self.set.splits["train"], self.runs[k])
+                look = look._replace(units=units[k], shuffled=shuffled)
+            yield k, look
 
     def units(self, split: str = "train") -> list[list[npt.NDArray[np.float64]]]:
         """Per run and hidden layer, (3, O): sums of h, h^2 and saturation over a split."""

@@ -12,7 +12,6 @@ import torch
 from torch import Tensor
 
 from harness.config.run import Loss, RunConfig
-from harness.engine.passes import Pass
 
 
 def loss_values(loss: Loss, logits_BV: Tensor, target_B: Tensor) -> Tensor:
@@ -27,16 +26,17 @@ def loss_values(loss: Loss, logits_BV: Tensor, target_B: Tensor) -> Tensor:
 
 
 class LossHeads:
-    """d loss / d logits for K stacked runs, each with its own loss, on the buffers of one pass.
+    """d loss / d logits (K, B, V) for K stacked runs, each with its own loss, from z into d.
 
     Neighbours with the same loss, reduction and kind of smoothing share one call, so runs are best
     sorted by `head_key`.
     """
 
-    def __init__(self, runs: Sequence[RunConfig], V: int, batch: Pass) -> None:
-        self.batch = batch
-        like: dict[str, Any] = {"dtype": batch.z_KBV.dtype, "device": batch.z_KBV.device}
-        z, d = batch.z_KBV[:, :, :V], batch.d_KBV[:, :, :V]
+    def __init__(
+        self, runs: Sequence[RunConfig], z_KBV: Tensor, d_KBV: Tensor, batch_size: int
+    ) -> None:
+        z, d, self.d_KBV, self.rows = z_KBV, d_KBV, d_KBV, batch_size
+        like: dict[str, Any] = {"dtype": z.dtype, "device": z.device}
         self.parts: list[Callable[[Tensor], None]] = []
         start = 0
         for stop in range(1, len(runs) + 1):
@@ -47,7 +47,7 @@ class LossHeads:
             smoothing_K = torch.tensor(smooth, **like) if any(smooth) else None
             self.parts.append(_head(part[0], slice(start, stop), z, d, smoothing_K))
             start = stop
-        scale = [gradient_scale(run.loss, V, batch.rows) for run in runs]
+        scale = [gradient_scale(run.loss, z.shape[2], batch_size) for run in runs]
         self.scale_K = torch.tensor(scale, **like)
         self.factor_K11 = self.scale_K[:, None, None]
 
@@ -56,13 +56,12 @@ class LossHeads:
         self.factor_K11 = (self.scale_K * times_K)[:, None, None]
 
     def gradient(self, target_KB: Tensor) -> None:
-        """Scaled gradients of the pass's logits into its d_KBV; padding is left zero."""
+        """Scaled gradients of the logits into d; 0 in rows past the batch."""
         for part in self.parts:
             part(target_KB)
-        out, rows = self.batch.d_KBV, self.batch.rows
-        out.mul_(self.factor_K11)
-        if rows < out.shape[1]:
-            out[:, rows:].zero_()
+        self.d_KBV.mul_(self.factor_K11)
+        if self.rows < self.d_KBV.shape[1]:
+            self.d_KBV[:, self.rows :].zero_()
 
 
 def _head(

@@ -13,6 +13,7 @@ from harness.config.derived import Remembers, plain
 from harness.config.run import GROUPS, RunConfig, rule_of
 from harness.data.dataset import Dataset
 from harness.engine.initialization import layer_sizes
+from harness.engine.kernel import kernel_of
 from harness.engine.objectives import head_key
 
 CACHE_BYTES = 3_500_000  # parameters and activations of a chunk; beyond, each run-step costs more
@@ -24,7 +25,8 @@ CARD_MOST = 1024
 def group_key(run: RunConfig) -> tuple[tuple[str, str], ...]:
     """The settings that must agree for two runs to share one program."""
     whole = run.resolved()
-    return tuple(pair for name in GROUPS for pair in _shape(name, getattr(whole, name)))
+    settings = (pair for name in GROUPS for pair in _shape(name, getattr(whole, name)))
+    return (*settings, ("kernel", kernel_of(run)))
 
 
 def _shape(name: str, group: Remembers) -> tuple[tuple[str, str], ...]:

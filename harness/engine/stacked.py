@@ -38,7 +38,9 @@ class Stacked:
         )  # fmt: skip
         self.batch = Pass(self.net, first.train.batch_size, data.block_size, backward=True)
         self.batches = Batches(runs, data, self.net)
-        self.heads = LossHeads(runs, data.V, self.batch)
+        V, batch = 1 if data.kind == "binary" else data.V, self.batch
+        z_KBV, d_KBV = batch.z_KBV[:, :, :V], batch.d_KBV[:, :, :V]
+        self.heads = LossHeads(runs, z_KBV, d_KBV, batch.rows)
         self.updater = Updater(runs, self.net)
         self.penalty = self.updater.penalty
         self.load, self.weights = self.net.load, self.net.weights

@@ -15,11 +15,11 @@ from harness.config.run import NUMERICS, RunConfig
 from harness.data.baselines import floors
 from harness.data.dataset import Dataset
 from harness.engine.calibration import calibrated, read_on_train, told, too_few
-from harness.engine.evaluation import SplitPairs
+from harness.engine.kernel import bits_of
 from harness.engine.objectives import loss_values
+from harness.engine.splits import SplitPairs
 from harness.records.record import RunRecord, environment
 from harness.records.verdicts import judge
-from harness.system import same_bits
 from harness.theory.advice import StartVerdict
 from harness.theory.initial_loss import expected_initial_loss, verdict
 
@@ -176,7 +176,7 @@ def finish(
             **environment(),
             "data_sha256": data.sha256,
             "numerics": NUMERICS,
-            **same_bits(device),
+            **bits_of(run),
             "start": begun.words,
             "start_kind": begun.kind,
             "started": started,

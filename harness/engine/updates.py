@@ -6,7 +6,8 @@ a factor of 1), so what a run's neighbours use cannot change its bits.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -32,6 +33,21 @@ class Penalty:
         """The runs that penalise a parameter, (R,); None: all of them do."""
         asked_K = self.strengths[name] != 0
         return None if bool(asked_K.all()) else asked_K.nonzero()[:, 0]
+
+
+def reached(run: RunConfig, name: str) -> bool:
+    """Whether a run's regularizer reaches a parameter, of those that are trained."""
+    linear = name.endswith(".weight") and name != "embedding.weight"
+    return linear or (run.reg.scope == "all" and not run.reg.spec.linear_only)
+
+
+def penalty_value(run: RunConfig, weights: Mapping[str, Tensor]) -> float:
+    """The penalty in a run's objective at these parameters, float64; not weight decay."""
+    value, strength = run.reg.spec.value, run.reg.strength
+    if value is None or strength == 0.0:
+        return 0.0
+    own = [w for name, w in weights.items() if "running" not in name and reached(run, name)]
+    return math.fsum(strength * float(value(w.double())) for w in own)
 
 
 class Updater:
@@ -74,12 +90,8 @@ class Updater:
         """A regularizer of the chunk, with strengths of the parameters that any run penalises."""
         strengths = {}
         for param in self.params:
-            linear = param.endswith(".weight") and param != "embedding.weight"
             column = [
-                run.reg.strength
-                if run.reg.spec is spec
-                and (linear or (run.reg.scope == "all" and not spec.linear_only))
-                else 0.0
+                run.reg.strength if run.reg.spec is spec and reached(run, param) else 0.0
                 for run in self.runs
             ]
             if any(column):
@@ -104,15 +116,8 @@ class Updater:
 
     def penalty(self, k: int) -> float:
         """The penalty in run k's objective at its present weights, float64; not weight decay."""
-        total, reg = 0.0, self.runs[k].reg
-        for penalty in self.penalties:
-            if penalty.spec.value is None:
-                continue
-            for name, strength_K in penalty.strengths.items():
-                if float(strength_K[k]) != 0.0:
-                    w = self.net.real(name, self.params[name])[k].double()
-                    total += reg.strength * float(penalty.spec.value(w))
-        return total
+        own = {name: self.net.real(name, w)[k] for name, w in self.params.items()}
+        return penalty_value(self.runs[k], own)
 
     def rates_at(self, step: int) -> bool:
         """Set this step's learning rates; True where they differ from the step before."""

@@ -36,10 +36,10 @@ from harness.config.run import Known, RunConfig, run_config
 from harness.data.dataset import load_data
 from harness.engine.chunk import Chunk, Interrupted, State
 from harness.engine.device import device_of, one_thread
+from harness.engine.kernel import bits_of
 from harness.records.durable import LedgerError
 from harness.records.ledger import Ledger
 from harness.records.record import RunRecord
-from harness.system import same_bits
 
 Emit = Callable[[Mapping[str, Any]], None]
 PROGRESS_SECONDS = 0.2
@@ -115,13 +115,13 @@ class Work:
     live: Sequence[str] = ()
     spent: dict[str, float] = field(default_factory=dict)  # seconds of the chunk being served
 
-    def state(self, run_id: str, device: str) -> State | None:
+    def state(self, run_id: str, run: RunConfig) -> State | None:
         """The state of an unfinished run; None where it begins at step 0.
 
         A state saved on another kind of machine is left: no run is half of one, half of another.
         """
         state = self.ledger.load_checkpoint(run_id)
-        if state is not None and state["meta"].get("same_bits") != same_bits(device):
+        if state is not None and state["meta"].get("same_bits") != bits_of(run):
             message = f"run {run_id} begins anew: its checkpoint is another machine's, or torch's"
             self.emit({"kind": "note", "message": message})
             return None
@@ -165,7 +165,7 @@ def _serve_all(runs: Sequence[RunConfig], work: Work) -> None:
     for run_id, run in zip(ids, runs, strict=True):
         if run_id in written:
             continue
-        state = work.state(run_id, device_of(run))
+        state = work.state(run_id, run)
         at = None if state is None else int(state["step"])
         groups.setdefault(at, {})[run_id] = run, state
     if written:
@@ -232,7 +232,7 @@ def _train(group: Mapping[str, tuple[RunConfig, State | None]], work: Work) -> N
         saved_at = time.monotonic()
         try:
             for k, state in found.items():
-                state["meta"]["same_bits"] = same_bits(device_of(runs[k]))
+                state["meta"]["same_bits"] = bits_of(runs[k])
                 ledger.save_checkpoint(ids[k], state)
         except LedgerError as error:  # an older checkpoint, or none, costs time alone
             if not warned:

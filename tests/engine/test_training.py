@@ -51,10 +51,10 @@ def oracle(run: RunConfig):
         if run.reg.name == "dropout":
             layers = []
             for i, width in enumerate(run.model.hidden):
-                u = stream(seed, f"dropout/{i}/{block}").random(
-                    (BLOCK, run.train.batch_size, width), np.float32
-                )
-                layers.append(torch.from_numpy(u[place].astype(np.float64) >= run.reg.strength))
+                B, words = run.train.batch_size, BLOCK * width * run.train.batch_size // 4
+                raw = stream(seed, f"dropout/{i}/{block}").bit_generator.random_raw(words)
+                u = np.frombuffer(raw.astype("<u8").tobytes(), "<u2").reshape(BLOCK, width, B)
+                layers.append(torch.from_numpy(run.reg.strength <= u[place].T / 65536))
             masks.append(layers)
     return reference_train(full, data, weights, batches, masks or None)
 
@@ -196,7 +196,7 @@ def assert_same_bits(a, b) -> None:
 
 
 @pytest.fixture(scope="module")
-def alone():
+def alone(form):
     """Each of 21 mixed runs trained by itself."""
     return [train([run])[0] for run in mixed(21)]
 

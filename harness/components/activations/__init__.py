@@ -42,7 +42,7 @@ class ActivationSpec(Spec):
     scale: what the preactivation is multiplied by in the matrix product before `forward`.
     forward(pre, out): phi(pre / scale) into `out`, which is `pre` itself unless `keeps_pre`.
     backward(d, pre, h): multiplies d by phi' in place; pre as `forward` saw it, h what it gave.
-    kernel: code of the native kernel's form; None: torch.
+    kernel: its number in the kernels (Activation in engine/native/network.h); None: torch.
     """
 
     function: Callable[[Tensor], Tensor]

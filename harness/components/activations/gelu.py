@@ -36,5 +36,6 @@ SPEC = ActivationSpec(
     module="GELU",
     forward=forward,
     backward=backward,
+    kernel=3,
     summary="x Phi(x), the exact form; gain sqrt(2)",
 )

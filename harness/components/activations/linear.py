@@ -25,5 +25,6 @@ SPEC = ActivationSpec(
     forward=forward,
     backward=backward,
     keeps_pre=False,
+    kernel=0,
     summary="x itself: hidden layers without a nonlinearity; gain 1",
 )

@@ -35,5 +35,6 @@ SPEC = ActivationSpec(
     forward=forward,
     backward=backward,
     keeps_pre=False,
+    kernel=2,
     summary="max(0, x); gain sqrt(2)",
 )

@@ -49,5 +49,6 @@ SPEC = ActivationSpec(
     forward=forward,
     backward=backward,
     keeps_pre=False,
+    kernel=1,
     summary="tanh(x), in (-1, 1); gain 5/3",
 )

@@ -57,7 +57,8 @@ class LossSpec(Spec):
     calibration first. links: readings of the logits that calibration tries, of LINKS.
     columns: binary alone, (logits (C,)) -> (C, 2) scores of -1 and +1; None: -z/2 and z/2.
     unit: of the value, "" where it has none. label: its name in figures, "" for the name itself.
-    kernel: its code in the native kernel; None: the torch form is used.
+    kernel: its number in the kernels (Loss in engine/native/losses.h); None: torch gives the
+    gradient and the value. Kernels are for built-in components: a plug-in's number counts for none.
     """
 
     value: Callable[..., Tensor]

@@ -102,6 +102,7 @@ def best_constant(p: Array, *, smoothing: float, summed: bool) -> Constant:
 
 SPEC = LossSpec(
     summary="binary cross-entropy, one class against the rest",
+    kernel=4,
     value=value,
     gradient=gradient,
     smoothing=True,

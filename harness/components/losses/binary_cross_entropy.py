@@ -67,6 +67,7 @@ def best_constant(p: Array, *, smoothing: float, summed: bool) -> Constant:
 
 SPEC = LossSpec(
     summary="log(1 + exp(-y z))",
+    kernel=9,
     value=value,
     gradient=gradient,
     kind="binary",

@@ -138,6 +138,7 @@ def best_constant(p: Array, *, smoothing: float, summed: bool) -> Constant:
 
 SPEC = LossSpec(
     summary="squared error of softmax(z) against one-hot",
+    kernel=3,
     value=value,
     gradient=gradient,
     smoothing=True,

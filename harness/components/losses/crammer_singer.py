@@ -178,6 +178,7 @@ def best_constant(p: Array, *, smoothing: float, summed: bool) -> Constant:
 
 SPEC = LossSpec(
     summary="hinge of the strongest rival alone, margin 1",
+    kernel=6,
     value=value,
     gradient=gradient,
     multiplier=lambda V, _summed: (V - 1) / V,

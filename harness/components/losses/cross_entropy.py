@@ -92,6 +92,7 @@ def best_constant(p: Array, *, smoothing: float, summed: bool) -> Constant:  # n
 
 SPEC = LossSpec(
     summary="-log softmax(z)[target], straight from the logits",
+    kernel=1,
     value=value,
     gradient=gradient,
     smoothing=True,

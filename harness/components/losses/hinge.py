@@ -149,6 +149,7 @@ def lowest_levels(p: Array) -> float:
 
 SPEC = LossSpec(
     summary="Weston-Watkins multi-class hinge, margin 1 (torch's multi_margin_loss)",
+    kernel=5,
     value=value,
     gradient=gradient,
     per_class=True,

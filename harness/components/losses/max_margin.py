@@ -65,6 +65,7 @@ def best_constant(p: Array, *, smoothing: float, summed: bool) -> Constant:
 
 SPEC = LossSpec(
     summary="max(0, 1 - y z)",
+    kernel=10,
     value=value,
     gradient=gradient,
     kind="binary",

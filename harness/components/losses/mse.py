@@ -73,6 +73,7 @@ def best_constant(p: Array, *, smoothing: float, summed: bool) -> Constant:
 
 SPEC = LossSpec(
     summary="squared error of the raw logits against one-hot",
+    kernel=2,
     value=value,
     gradient=gradient,
     smoothing=True,

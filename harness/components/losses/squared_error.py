@@ -65,6 +65,7 @@ def columns(z_C: Array) -> Array:
 
 SPEC = LossSpec(
     summary="(z - y)^2 with y = -1 or +1",
+    kernel=8,
     value=value,
     gradient=gradient,
     kind="binary",

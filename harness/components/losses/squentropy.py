@@ -107,6 +107,7 @@ def best_constant(p: Array, *, smoothing: float, summed: bool) -> Constant:
 
 SPEC = LossSpec(
     summary="cross-entropy plus the mean square of the wrong classes' logits",
+    kernel=7,
     value=value,
     gradient=gradient,
     expected=expected,

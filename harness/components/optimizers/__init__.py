@@ -26,7 +26,8 @@ class OptimizerSpec(Spec):
     in_place: the step is param - rate * grad and nothing else. The engine then adds gradients to
     the parameters as they arise, and keeps no buffers for them.
     lr: the learning rate that choosing it by name alone gives.
-    kernel: code of the native kernel's form; None: torch.
+    kernel: its number in the kernels (Optimizer in engine/native/update.h), which then reads
+    `constants`; None: torch.
     """
 
     step: Callable[..., None]
@@ -36,6 +37,7 @@ class OptimizerSpec(Spec):
     in_place: bool = False
     lr: float = 0.1
     kernel: int | None = None
+    constants: tuple[float, ...] = ()
 
     def chosen(self) -> dict[str, Any]:
         """The learning rate."""

@@ -32,4 +32,7 @@ def step(
     param.addcmul_(update, rate, value=-1.0 / (1 - BETA1 ** (t + 1)))
 
 
-SPEC = OptimizerSpec(step=step, slots=2, buffers=1, lr=0.001, summary="Adam, betas .9 and .999")
+SPEC = OptimizerSpec(
+    step=step, slots=2, buffers=1, lr=0.001, kernel=2, constants=(BETA1, BETA2, EPS),
+    summary="Adam, betas .9 and .999",
+)  # fmt: skip

@@ -22,5 +22,5 @@ def step(
 
 
 SPEC = OptimizerSpec(
-    step=step, slots=1, settings=("momentum",), summary="heavy ball: reads optim.momentum"
+    step=step, slots=1, settings=("momentum",), kernel=1, summary="heavy ball: reads optim.momentum"
 )

@@ -19,4 +19,4 @@ def step(
     param.addcmul_(grad, rate, value=-1.0)
 
 
-SPEC = OptimizerSpec(step=step, in_place=True, summary="w -= rate * gradient")
+SPEC = OptimizerSpec(step=step, in_place=True, kernel=0, summary="w -= rate * gradient")

@@ -47,7 +47,8 @@ class PenaltySpec(Spec):
     linear_only: it leaves embedding and biases alone whatever `reg.scope` is.
     keeps_zeros: gradient and project leave entries of 0 at 0 whatever is around them, so that the
     engine may hand over its own storage, padded with zeros, instead of a view of the real block.
-    kernel: code of the native kernel's form; None: torch.
+    kernel: what the kernels do in place of a built-in one: 1: add the sign of w; 2: cap the norm of
+    a unit's incoming weights; 3: dropout. None: torch, but for what only shrinks, which they do.
     """
 
     stage: Stage = "gradient"

@@ -20,5 +20,6 @@ SPEC = PenaltySpec(
     stage="activation",
     mask=mask,
     strength=Param(default=0.1, low=0.0, below=1.0, unit="share of hidden units"),
+    kernel=3,
     summary="share `strength` of hidden units silenced, in training alone",
 )

@@ -8,5 +8,6 @@ SPEC = PenaltySpec(
     gradient=lambda w: w.sign(),
     keeps_zeros=True,
     strength=Param(default=1e-4, low=0.0, high=1e6),
+    kernel=1,
     summary="strength * sum of absolute values",
 )

@@ -31,5 +31,6 @@ SPEC = PenaltySpec(
     strength=Param(default=3.0, low=0.0, high=1e6, unit="length of a unit's incoming weights"),
     linear_only=True,
     keeps_zeros=True,
+    kernel=2,
     summary="incoming weights of each unit no longer than `strength`",
 )

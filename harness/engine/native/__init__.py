@@ -1,0 +1,1 @@
+"""The engine's kernels in C++, built on the machine that runs them; see docs/performance.md."""
