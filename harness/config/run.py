@@ -31,7 +31,7 @@ from harness.errors import ConfigError, nearest, shown
 
 SCOPES = ("linear", "all", "hidden", "output", "embedding")  # of init.weight_scale
 Known = dict[tuple[str, str], Any]  # groups of settings that were built already
-NUMERICS = 1  # raise when the engine's arithmetic changes, so that old and new runs never merge
+NUMERICS = 2  # raise when the engine's arithmetic changes, so that old and new runs never merge
 
 
 @dataclass(frozen=True, kw_only=True)

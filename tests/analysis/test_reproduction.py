@@ -16,7 +16,7 @@ from harness.analysis.claims import Claim, find_claim, of_ledger
 from harness.analysis.places import places
 from harness.analysis.reproduction import _unequal, reproduce
 from harness.cli import main as cli
-from harness.config.run import Data, Init, Loss, Model, Optim, RunConfig, Train
+from harness.config.run import NUMERICS, Data, Init, Loss, Model, Optim, RunConfig, Train
 from harness.engine.train import train
 from harness.errors import ConfigError
 from harness.records.ledger import Ledger
@@ -160,7 +160,7 @@ def test_other_code_is_said(trained):
     }  # fmt: skip
     text = "\n".join(reproduce(changed(claim, provenance=old)).lines())
     assert "harness: 0.0.9 then" in text and "commit: ffffffffffff then" in text
-    assert "numerics: 0 then, 1 here" in text and "uncommitted changes then" in text
+    assert f"numerics: 0 then, {NUMERICS} here" in text and "uncommitted changes then" in text
 
 
 def test_an_automatic_value_that_came_to_mean_something_else_is_found(trained, monkeypatch):
