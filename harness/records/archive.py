@@ -22,12 +22,20 @@ from harness.records.durable import DamagedError, LedgerError, LedgerWarning, cl
 from harness.records.places import Places
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import (
+        Callable,
+        Collection,
+        Generator,
+        Iterable,
+        Iterator,
+        Mapping,
+        Sequence,
+    )
     from pathlib import Path
 
     Change = Callable[[Entry], Entry]
 
-TRIES = 5  # to read runs that other processes are moving to another file meanwhile
+TRIES = 2  # to read runs, before other processes are kept from moving them
 
 
 class Archive:
@@ -35,7 +43,7 @@ class Archive:
 
     def __init__(self, root: Path) -> None:
         self.root = root
-        self._places = Places(root / "records")
+        self._places = Places(root / "records", self._still)
         self._guard = threading.RLock()
         self._editing = False
         self._lost: set[tuple[str, str]] = set()  # damaged runs in files that cannot be replaced
@@ -57,22 +65,31 @@ class Archive:
         """
         left = list(dict.fromkeys(run_ids))
         for attempt in range(TRIES):
-            again: list[str] = []
-            for name, ids in self._find(left, fresh=attempt > 0).items():
-                done: set[str] = set()
-                damaged = False
-                for run_id, entry in self._entries(name, ids, curves=curves, weights=weights):
-                    if isinstance(entry, DamagedError):
-                        damaged = True
-                    else:
-                        done.add(run_id)
-                        yield run_id, entry
-                if damaged:
-                    self._mend(name)
-                again += [run_id for run_id in ids if run_id not in done]
-            left = again
+            left = yield from self._pass(left, fresh=attempt > 0, curves=curves, weights=weights)
             if not left:
                 return
+        with self._still():  # other processes move runs faster than they can be read
+            found = list(self._pass(left, fresh=True, curves=curves, weights=weights))
+        yield from found
+
+    def _pass(
+        self, run_ids: Sequence[str], *, fresh: bool, curves: bool, weights: bool
+    ) -> Generator[tuple[str, Entry], None, list[str]]:
+        """The entries of these runs; returns those that were not where they should have been."""
+        left: list[str] = []
+        for name, ids in self._find(run_ids, fresh=fresh).items():
+            done: set[str] = set()
+            damaged = False
+            for run_id, entry in self._entries(name, ids, curves=curves, weights=weights):
+                if isinstance(entry, DamagedError):
+                    damaged = True
+                else:
+                    done.add(run_id)
+                    yield run_id, entry
+            if damaged:
+                self._mend(name)
+            left += [run_id for run_id in ids if run_id not in done]
+        return left
 
     def size(self, run_ids: Iterable[str]) -> int:
         """Bytes that these runs take on disk."""
@@ -170,6 +187,14 @@ class Archive:
                     yield
                 finally:
                     self._editing = False
+
+    @contextlib.contextmanager
+    def _still(self) -> Iterator[None]:
+        """As _turn, where a lock can be had; without one in a folder that cannot be written."""
+        with contextlib.ExitStack() as stack:
+            with contextlib.suppress(LedgerError):
+                stack.enter_context(self._turn())
+            yield
 
     def _edit(self, concerned: Callable[[str], Collection[str]], change: Change | None) -> None:
         """Change those entries of every file that it concerns, or remove them (None).

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from typing import TYPE_CHECKING, Protocol
 
 from harness.records.bundle import SUFFIX, Bundle
@@ -10,12 +11,14 @@ from harness.records.durable import NAME
 from harness.records.first_version import OldRecord
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
+    from contextlib import AbstractContextManager
     from pathlib import Path
 
     from harness.records.bundle import Entry
     from harness.records.durable import DamagedError
 
+RECENT = 0.1  # seconds; times of folders are only so fine
 OPENED = 8  # files whose index is kept in memory, for runs read one by one
 
 
@@ -41,11 +44,12 @@ class RecordFile(Protocol):
 class Places:
     """The files of a records folder and the runs in them. Not safe to use from several threads.
 
+    still: holds off whoever moves runs from one file to another, as far as that can be done here.
     files: file name -> run_id -> generation of its entry there; damaged: files found to be so.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, still: Callable[[], AbstractContextManager[None]]) -> None:
+        self.folder, self.still = folder, still
         self.files: dict[str, dict[str, int]] = {}
         self.damaged: set[str] = set()
         self._newest: dict[str, tuple[int, str]] | None = {}  # None: outdated
@@ -54,7 +58,10 @@ class Places:
 
     def refresh(self) -> None:
         """Look at the folder again: files that came are opened, those that went are forgotten."""
-        names = self._list()
+        names, steady = self._list()
+        if not steady:  # a run on its way from file to file may have been in neither
+            with self.still():
+                names, _ = self._list()
         for name in self.files.keys() - names:
             self.forget(name)
         for name in sorted(names - self.files.keys()):
@@ -112,19 +119,16 @@ class Places:
             if here > self._newest.get(run_id, (-2, "")):
                 self._newest[run_id] = here
 
-    def _list(self) -> set[str]:
-        """Names of what is there; asked twice where something changed meanwhile."""
-        names: set[str] = set()
-        for _ in range(2):
-            try:
-                before = self.folder.stat().st_mtime_ns
-                with os.scandir(self.folder) as found:
-                    names |= {entry.name for entry in found if _ours(entry)}
-                if self.folder.stat().st_mtime_ns == before:
-                    break
-            except (FileNotFoundError, NotADirectoryError):
-                break
-        return names
+    def _list(self) -> tuple[set[str], bool]:
+        """Names of what is there, and whether nothing was changed just now."""
+        try:
+            before = self.folder.stat().st_mtime
+            with os.scandir(self.folder) as found:
+                names = {entry.name for entry in found if _ours(entry)}
+            after = self.folder.stat().st_mtime
+        except (FileNotFoundError, NotADirectoryError):
+            return set(), True
+        return names, before == after and time.time() - after > RECENT
 
 
 def _ours(entry: os.DirEntry[str]) -> bool:

@@ -332,6 +332,36 @@ for _ in range(10):
     assert not (ledger.root / "corrupt").exists()
 
 
+@pytest.mark.slow
+def test_a_reader_misses_no_run_while_others_change_its_file(ledger):
+    """Replaced, stripped of weights, dropped beside it: a run is in one file or in the next."""
+    records = [made_record(seed) for seed in range(6)]
+    ledger.write_many(records)
+    kept = [record.run_id for record in records[:4]]
+    code = f"""
+import sys
+sys.path.insert(0, {str(ROOT)!r})
+from tests.support.made import made_record
+from harness.records.ledger import Ledger
+ledger, records = Ledger({str(ledger.root)!r}), [made_record(seed) for seed in range(6)]
+for round in range(12):
+    ledger.write_many(records[1:3], replace=True)
+    ledger.drop_weights([records[3].run_id])
+    ledger.archive.drop({{records[4 + round % 2].run_id}})
+    ledger.write_many(records)
+"""
+    other = subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE)
+    reads = 0
+    while other.poll() is None or not reads:
+        reader = Ledger(ledger.root) if reads % 2 else ledger
+        assert list(reader.read_many(kept)) == kept
+        assert reader.finished(kept) == set(kept)
+        reads += 1
+    assert other.returncode == 0, other.stderr.read()
+    other.stderr.close()
+    assert reads > 3 and not (ledger.root / "corrupt").exists()
+
+
 # sweeps
 
 
