@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Mapping
 from typing import Any
@@ -86,12 +87,17 @@ def check_whole(values: Mapping[str, Any], where: str, stamp: Mapping[str, Any])
 
 def overrides_of(config: RunConfig) -> list[str]:
     """["group.key=value", ...] for every setting that is not at its default."""
-    default = RunConfig().flat()
+    default = _default()
     return [
         f"{key}={_scalar(value, bare=True)}"
         for key, value in config.flat().items()
         if value != default.get(key)
     ]
+
+
+@functools.cache
+def _default() -> Mapping[str, Any]:
+    return RunConfig().flat()
 
 
 def _scalar(value: Any, *, bare: bool = False) -> str:

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
+from harness.errors import HarnessError
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -26,13 +28,25 @@ def put_files(uri: str, files: Mapping[str, bytes], store: str) -> None:
     """Write files (name -> content) to a run's artifacts; the same name is replaced.
 
     uri: the run's artifact address; store: the tracking address, for a server that keeps them.
+    HarnessError where they are kept in a place that cannot be reached from here.
     """
     if not files:
         return
-    folder = local_folder(uri)
+    folder, served = local_folder(uri), store.startswith("http")
     if folder is not None:
+        root = folder.parents[2]  # of the experiment's folder, of the run's, of "artifacts"
+        if served and not root.is_dir():
+            raise HarnessError(
+                f"the server keeps artifacts in {root}, which is not on this machine; mount it "
+                "here, or start the server with --serve-artifacts"
+            )
         _write(folder, files)
         return
+    if uri.startswith("mlflow-artifacts:") and not served:
+        raise HarnessError(
+            "an MLflow server keeps this experiment's artifacts; write through its http address, "
+            "or into another tracking.experiment"
+        )
     from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
     to: Any = get_artifact_repository(uri, tracking_uri=store)

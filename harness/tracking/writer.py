@@ -97,9 +97,6 @@ class SweepWriter(ChildWriter):
             tags["harness.components"] = json.dumps(self.sweep.components)
         if best:  # several where losses cannot be compared: the best of each
             tags["harness.best_run"] = ", ".join(self._id_of(run_id) or run_id for run_id in best)
-            models = [self._keep_best(run_id, servable=status != "KILLED") for run_id in best]
-            if any(models):
-                tags["harness.best_model"] = ", ".join(f"models:/{m}" for m in models if m)
         table = [row | {"mlflow_run_id": self._id_of(row["run_id"])} for row in rows]
         settings = dict.fromkeys(
             k for config in self.sweep.configs.values() for k in unnest(config)
@@ -108,10 +105,22 @@ class SweepWriter(ChildWriter):
             "runs.parquet": pages.runs_parquet(table, settings, self.sweep.overrides),
             CURVES: self._all_curves(),
         }
+        trouble: Exception | None = None
+        assert self.parent is not None
+        try:
+            models = [self._keep_best(run_id, servable=status != "KILLED") for run_id in best]
+            if any(models):
+                tags["harness.best_model"] = ", ".join(f"models:/{m}" for m in models if m)
+            self.store.put_files(self.parent, files)
+        except Exception as error:  # noqa: BLE001 - numbers are not lost for a folder's sake
+            trouble = error
+            tags.pop("harness.written")  # so that sync tries again
         self._put_parent(
             points=self._parent_points(done), tags=tags, datasets=tuple(self.data.values()),
-            files=files, status=status, end_ms=now,
+            status=status, end_ms=now,
         )  # fmt: skip
+        if trouble is not None:
+            raise trouble
 
     def replay(self) -> None:
         """Write everything MLflow lacks of this sweep from the ledger, and settle its status."""

@@ -24,10 +24,12 @@ from harness.records.record import Evaluation
 from harness.tracking import projection
 from harness.tracking import tracker as tracking
 from harness.tracking.addresses import redacted, store_address
+from harness.tracking.artifacts import put_files
 from harness.tracking.creation import create_sqlite
 from harness.tracking.owners import TAG, owner
 from harness.tracking.pages import parent_tags, runs_parquet
 from harness.tracking.projection import STEP_SERIES, record_points, step_plan
+from harness.tracking.store import Store
 from harness.tracking.tracker import (
     NullTracker,
     Tracker,
@@ -666,3 +668,35 @@ def test_a_single_run_carries_its_own_name_and_note(ledger, store):
 def test_what_mlflow_could_not_keep_is_refused(bad, words):
     with pytest.raises(ConfigError, match=words):
         Tracking(**bad)
+
+
+def test_artifacts_out_of_reach_cost_no_number(ledger, store, monkeypatch):
+    """The parent is closed all the same, and sync brings the files once they can be had."""
+    records, sweep = filled(ledger, 2)
+    real = Store.put_files
+
+    def no_folder(self, place, files):
+        if "runs.parquet" in files:
+            raise PermissionError("no such share")
+        real(self, place, files)
+
+    monkeypatch.setattr(Store, "put_files", no_folder)
+    with pytest.warns(TrackingWarning, match="no such share"):
+        track(ledger, records, sweep)
+    assert [run.info.status for run in search(store)] == ["FINISHED"] * 3
+    assert not list(Path("mlartifacts").rglob("runs.parquet"))
+    monkeypatch.setattr(Store, "put_files", real)
+    assert sync(ledger).written == 0
+    assert len(list(Path("mlartifacts").rglob("runs.parquet"))) == 1
+
+
+@pytest.mark.parametrize(
+    ("uri", "store", "words"),
+    [
+        ("/not-mounted/files/1/abc/artifacts", "http://server", "mount it here"),
+        ("mlflow-artifacts:/1/abc/artifacts", "postgresql://db/x", "write through its http"),
+    ],
+)
+def test_where_artifacts_cannot_be_put_is_said(uri, store, words):
+    with pytest.raises(HarnessError, match=words):
+        put_files(uri, {"a": b"b"}, store)
