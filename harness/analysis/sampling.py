@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from harness.components.losses import LINKS
+from harness.components.sources import SOURCES
 from harness.engine.calibration import scores, told
 from harness.errors import ConfigError, DataError, HarnessError
 from harness.numerics.randomness import stream
@@ -124,7 +125,7 @@ def sample(
     if not net.symbols:
         raise ConfigError(
             f"run {record.run_id} was trained on data={record.config.data.name}, points without "
-            "words; sample from a run on words (census, surnames, makemore, file, markov)."
+            f"words; sample from a run on words ({', '.join(SOURCES.having(kind='classes'))})."
         )
     link, fitted = _reading(record) if calibrated else ("softmax", 1.0)
     places = _places(record)

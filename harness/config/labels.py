@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from harness.components.names import BINARY_SOURCES
+from harness.components.sources import NATS, SOURCES
 
 
 def text(value: Any) -> str:
@@ -35,6 +35,6 @@ def short_names(keys: Sequence[str]) -> dict[str, str]:
 
 
 def nll_unit(sources: Iterable[Any]) -> str:
-    """The unit of nll/* in runs on these data sources: a binary one has examples, no characters."""
-    names = set(sources)
-    return "nats/example" if names and names <= set(BINARY_SOURCES) else "nats/char"
+    """The unit of nll/* in runs on these data sources; that of words where theirs differ."""
+    units = {SOURCES.get(name).unit for name in set(sources) if name in SOURCES}
+    return units.pop() if len(units) == 1 else NATS

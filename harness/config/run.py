@@ -19,12 +19,12 @@ from harness.components.activations import ACTIVATIONS
 from harness.components.biases import BIASES
 from harness.components.inits import INITS, InitSpec
 from harness.components.losses import LOSSES, LossSpec
-from harness.components.names import BINARY_SOURCES, SOURCES
 from harness.components.optimizers import OPTIMIZERS, OptimizerSpec
 from harness.components.penalties import PENALTIES, PenaltySpec
 from harness.components.plugins import offered
 from harness.components.registry import Registry
 from harness.components.schedules import SCHEDULES
+from harness.components.sources import SOURCES, SourceSpec
 from harness.config.derived import Remembers, filled, plain
 from harness.config.fields import check, knob, settings_of_its_own
 from harness.errors import ConfigError, nearest, shown
@@ -38,7 +38,7 @@ NUMERICS = 2  # raise when the engine's arithmetic changes, so that old and new 
 class Data(Remembers):
     """Which words, how they are split, and how much context a prediction sees."""
 
-    name: str = knob("census", one_of=SOURCES, stacks=False)
+    name: str = knob("census", component=SOURCES, stacks=False)
     path: str | None = knob(None, stacks=False, help="UTF-8 word list, one word a line")
     block_size: int = knob(3, low=1, high=64, unit="characters of context", stacks=False)
     split: tuple[float, ...] = knob((0.8, 0.1, 0.1), above=0.0, below=1.0, stacks=False)
@@ -47,11 +47,13 @@ class Data(Remembers):
         1.0, above=0.0, high=1.0, unit="share of the training words", stacks=False
     )
     unique_words: bool | None = knob(
-        None, stacks=False, help="drop repeated words before the split; null = all but markov"
+        None,
+        stacks=False,
+        help="drop repeated words before the split; null = the source's own",
     )
-    words: int = knob(5000, low=10, high=10_000_000, unit="words drawn, markov alone", stacks=False)
+    words: int = knob(5000, low=10, high=10_000_000, unit="words or points drawn", stacks=False)
     source_seed: int = knob(
-        0, low=0, high=2**32 - 1, stacks=False, help="the markov source's own transition table"
+        0, low=0, high=2**32 - 1, stacks=False, help="of what the source itself draws"
     )
 
     def __post_init__(self) -> None:
@@ -61,16 +63,19 @@ class Data(Remembers):
                 f"data.split is {list(self.split)}; allowed: three shares above 0 that sum to 1 "
                 "(train, validation, test), such as [.8,.1,.1]."
             )
-        if self.name == "file" and not self.path:
+        if self.spec.path and not self.path:
+            raise ConfigError(f"data.path is null; data={self.name} needs {self.spec.path}.")
+        if self.path is not None and "path" not in self.spec.reads:
+            able = [name for name in SOURCES.built_in() if "path" in SOURCES.get(name).reads]
             raise ConfigError(
-                "data.path is null; data=file needs a UTF-8 word list, one word a line: "
-                "data.path=words.txt."
+                f"data.path is {shown(self.path)}, but data={self.name} reads no file; use "
+                f"{' or '.join(f'data={name}' for name in able)}."
             )
-        if self.path is not None and self.name not in ("file", "makemore"):
-            raise ConfigError(
-                f"data.path is {shown(self.path)}, but data={self.name} reads no file; "
-                "use data=file (any word list) or data=makemore."
-            )
+
+    @property
+    def spec(self) -> SourceSpec:
+        """All that is known of this source."""
+        return SOURCES.get(self.name, "data.name")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -279,16 +284,15 @@ class RunConfig(Remembers):
 
     def __post_init__(self) -> None:
         check("", self)
-        binary = self.data.name in BINARY_SOURCES
-        if binary != (self.loss.spec.kind == "binary"):
-            kind = "binary" if binary else "classes"
+        kind = self.data.spec.kind
+        if kind != self.loss.spec.kind:
             able = ", ".join(LOSSES.having(kind=kind))
             raise ConfigError(
                 f"loss.name is '{self.loss.name}', which does not fit data={self.data.name}; "
                 f"allowed there: {able}."
             )
         bias = self.init.output_bias
-        if binary and bias is not None and BIASES.get(bias).of_symbols:
+        if kind == "binary" and bias is not None and BIASES.get(bias).of_symbols:
             raise ConfigError(
                 f"init.output_bias is {bias!r}, but data={self.data.name} has no symbols; "
                 f"allowed there: {', '.join(BIASES.having(of_symbols=False))}."
@@ -322,7 +326,7 @@ class RunConfig(Remembers):
         return dataclasses.replace(
             self,
             data=filled(
-                d, unique_words=d.name != "markov" if d.unique_words is None else d.unique_words
+                d, unique_words=d.spec.unique_words if d.unique_words is None else d.unique_words
             ),
             init=filled(
                 i,

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from harness.data.contexts import Codes, rank_rows
 from harness.errors import ConfigError
+from harness.numerics.contexts import Codes, rank_rows
 
 if TYPE_CHECKING:
     from harness.data.dataset import Dataset, Split
@@ -73,8 +73,8 @@ def floors(data: Dataset) -> dict[str, float]:
     a model that only knows frequencies reaches the first.
     floor/<name>_val: the same models with add-0.1 smoothing, on validation: what counting alone
     attains on new words, to be beaten by a network.
-    For a markov source also floor/entropy_rate (lowest expected NLL at this block_size) and
-    floor/oracle_train, _val, _test: the true source on these very words.
+    For a source that is known exactly also floor/entropy_rate (lowest expected NLL at this
+    block_size) and floor/oracle_train, _val, _test: the true source on these very words.
     """
     if data.kind != "classes":
         return {}

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import hashlib
 import math
 import random
 from collections import Counter
@@ -24,9 +23,9 @@ from numpy.typing import NDArray
 
 from harness import system
 from harness.components.biases import Targets
-from harness.components.names import BINARY_SOURCES
-from harness.data import markov, points
-from harness.data.contexts import (
+from harness.components.sources import Points, Words
+from harness.errors import DataError
+from harness.numerics.contexts import (
     Codes,
     count_pairs,
     encode_texts,
@@ -35,8 +34,6 @@ from harness.data.contexts import (
     vocabulary,
     windows,
 )
-from harness.data.words import checksum, read_words
-from harness.errors import DataError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -95,7 +92,7 @@ class Dataset:
     # (share of -1, share of +1)
     overlap_words: int = 0  # validation words (repeats counted) that also stand in training
     notes: tuple[str, ...] = ()
-    oracle: dict[str, float] | None = None  # of a markov source, see _oracle; else None
+    oracle: dict[str, float] | None = None  # where the source is known exactly, see _oracle
     _code: dict[str, int] = field(default_factory=dict, repr=False)
 
     @property
@@ -124,7 +121,7 @@ class Dataset:
 
 def source_checksum(data: Data) -> str:
     """sha256 (hex) of the normalised source, before any split; builds no split."""
-    return _source(data)[1]
+    return _source(data).sha256
 
 
 def load_data(data: Data) -> Dataset:
@@ -132,34 +129,33 @@ def load_data(data: Data) -> Dataset:
 
     DataError where the source cannot be read, has too few words, or would not fit in memory.
     """
-    checksum_ = source_checksum(data)
-    unique = data.name != "markov" if data.unique_words is None else data.unique_words
-    return _load(dataclasses.replace(data, unique_words=unique), checksum_)
+    settings = (
+        data
+        if data.unique_words is not None
+        else dataclasses.replace(data, unique_words=data.spec.unique_words)
+    )
+    return _load(settings, source_checksum(data))
 
 
 @functools.lru_cache(maxsize=8)
 def _load(data: Data, sha256: str) -> Dataset:
-    return _load_binary(data, sha256) if data.name in BINARY_SOURCES else _load_words(data, sha256)
+    """The checksum tells the cache when the content behind equal settings has changed."""
+    found = _source(data)
+    make = _of_points if isinstance(found, Points) else _of_words
+    return make(data, found, sha256)  # type: ignore[arg-type]  # each takes its own kind
 
 
-def _source(data: Data) -> tuple[Any, str, tuple[str, ...]]:
-    """(words, or points and labels; sha256; notes) of a source, cached."""
-    if data.name == "markov" or data.name in BINARY_SOURCES:
-        if data.name == "markov":
-            _refuse_too_large(data.words * 8, data.block_size)  # about 8 characters a word
-        return _drawn(data.name, data.source_seed, data.words)
-    found = read_words(data)
-    return found.words, found.sha256, found.notes
-
-
-@functools.lru_cache(maxsize=4)
-def _drawn(name: str, seed: int, n: int) -> tuple[Any, str, tuple[str, ...]]:
-    if name == "markov":
-        words = markov.draw_words(seed, n)
-        return words, checksum(words), ()
-    x_NI, y_N = (points.blobs if name == "points" else points.moons)(seed, n)
-    content = x_NI.astype("<f4").tobytes() + y_N.astype("<i8").tobytes()
-    return (x_NI, y_N), hashlib.sha256(content).hexdigest(), ()
+def _source(data: Data) -> Words | Points:
+    if data.spec.examples is not None:
+        _refuse_too_large(data.spec.examples(data), data.block_size)
+    found = data.spec.load(data)
+    wanted = Points if data.spec.kind == "binary" else Words
+    if not isinstance(found, wanted):
+        raise DataError(
+            f"data={data.name} gave a {type(found).__name__}; a source of kind "
+            f"{data.spec.kind!r} gives {wanted.__name__}."
+        )
+    return found
 
 
 def cuts(n: int, split: Sequence[float]) -> tuple[int, int]:
@@ -185,17 +181,16 @@ def _divide(n: int, data: Data, thing: str) -> tuple[int, int, int, str]:
     return kept, first, second, note if kept < first else ""
 
 
-def _load_words(data: Data, sha256: str) -> Dataset:
-    all_words, _, found_notes = _source(data)
-    notes = list(found_notes)
-    words = list(dict.fromkeys(all_words))
-    repeats = len(all_words) - len(words)
+def _of_words(data: Data, found: Words, sha256: str) -> Dataset:
+    notes = list(found.notes)
+    words = list(dict.fromkeys(found.words))
+    repeats = len(found.words) - len(words)
     if repeats:
         done = "removed before the split" if data.unique_words else "kept"
         notes.append(f"{repeats:,} repeated word{'' if repeats == 1 else 's'} {done}")
     if not data.unique_words:
-        words = list(all_words)
-    symbols = markov.SYMBOLS if data.name == "markov" else vocabulary(words)
+        words = list(found.words)
+    symbols = found.symbols or vocabulary(words)
     if len(symbols) < 3:
         raise DataError(
             f"data={data.name} has the single symbol {symbols[-1]!r}; there is nothing to learn. "
@@ -235,28 +230,16 @@ def _word_split(words: Sequence[str], symbols: tuple[str, ...], T: int) -> Split
 
 
 def _oracle(data: Data, splits: Sequence[Split]) -> dict[str, float] | None:
-    """What is known exactly of a markov source, nats/char; None for other sources.
-
-    floor: lowest expected NLL at this block_size (the entropy rate from 2 on); entropy_rate;
-    mean_length; per split nll_<split>, the true source on these very words, its standard error
-    se_<split> and the number of examples n_<split>.
-    """
-    if data.name != "markov":
+    """What is known exactly of the source (see SourceSpec), and n_<split> examples; or None."""
+    if data.spec.oracle is None:
         return None
-    known = markov.source(data.source_seed)
-    out = {
-        "floor": known.floor(data.block_size),
-        "entropy_rate": known.entropy_rate,
-        "mean_length": known.mean_length,
-    }
-    for name, split in zip(("train", "val", "test"), splits, strict=True):
-        out[f"nll_{name}"], out[f"se_{name}"] = markov.oracle_nll(data.source_seed, split.words)
-        out[f"n_{name}"] = float(split.n)
-    return out
+    named = dict(zip(("train", "val", "test"), splits, strict=True))
+    out = data.spec.oracle(data, {name: split.words for name, split in named.items()})
+    return out | {f"n_{name}": float(split.n) for name, split in named.items()}
 
 
-def _load_binary(data: Data, sha256: str) -> Dataset:
-    (x_NI, y_N), _, found_notes = _source(data)
+def _of_points(data: Data, found: Points, sha256: str) -> Dataset:
+    x_NI, y_N = found.x_NI, found.y_N
     kept, first, second, note = _divide(len(y_N), data, "point")
     order = list(range(len(y_N)))
     random.Random(data.split_seed).shuffle(order)
@@ -267,7 +250,7 @@ def _load_binary(data: Data, sha256: str) -> Dataset:
         name=data.name, kind="binary", symbols=(), block_size=data.block_size, sha256=sha256,
         train=train, val=val, test=test,
         unigram=np.array([counts[-1], counts[1]]) / train.n,
-        notes=(*found_notes, note) if note else found_notes,
+        notes=(*found.notes, note) if note else found.notes,
     )  # fmt: skip
 
 

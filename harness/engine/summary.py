@@ -81,7 +81,7 @@ def weight_norm(weights: Mapping[str, Tensor]) -> float:
 
 
 def remarks(data: Dataset, summary: Mapping[str, float]) -> list[str]:
-    """What the known source of data=markov proves about a run, in words."""
+    """What a source that is known exactly proves about a run, in words."""
     out = []
     evidence = summary.get("memorised/evidence", 0.0)
     if evidence > CERTAIN:

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from harness.components.activations import ACTIVATIONS
-from harness.data.contexts import encode_texts
 from harness.errors import DataError, HarnessError
+from harness.numerics.contexts import encode_texts
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

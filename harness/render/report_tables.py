@@ -11,6 +11,7 @@ from typing import Any
 from harness.analysis import findings
 from harness.analysis.effects import Swept, config_of
 from harness.analysis.table import plain_rows
+from harness.components.sources import SOURCES
 from harness.config.labels import text
 from harness.config.run import RunConfig, rule_of
 from harness.errors import HarnessError
@@ -28,7 +29,7 @@ COLUMNS = {  # beside settings and yardstick; those that no run has are left out
     "nll_calibrated/val": "calibrated", "accuracy/val": "accuracy",
     "init/loss_measured": "first loss", "best/step": "best step",
 }  # fmt: skip
-MARKOV_ALONE = ("words", "source_seed")  # settings that other sources do not read
+DRAWN = ("words", "source_seed")  # settings shown only where a source reads them
 MEANINGS: dict[StartKind, str] = {
     "not what the config says": "measured and expected differ by more standard deviations than a "
     "draw does: a wrong fan-in, a doubled bias, a layer that is not scaled",
@@ -173,8 +174,9 @@ def data(swept: Swept) -> list[tuple[str, str]]:
     if known.get("path"):
         known["path"] = Path(str(known["path"])).name
     out = [(k, text(v)) for k, v in known.items() if v is not None]
-    markov = "markov" in set(swept.runs["data.name"]) if "data.name" in swept.runs else False
-    known |= {} if markov else dict.fromkeys(MARKOV_ALONE)
+    names = set(swept.runs["data.name"]) if "data.name" in swept.runs else set()
+    read = {key for name in names if name in SOURCES for key in SOURCES.get(name).reads}
+    known |= dict.fromkeys(key for key in DRAWN if key not in read)
     for name in sorted(c for c in swept.runs if str(c).startswith("data.")):
         short = str(name)[5:]
         values = {text(v) for v in swept.runs[name]}

@@ -22,7 +22,7 @@ def describe(run: RunConfig, data: Dataset | None = None) -> dict[str, Any]:
 
     loss: uniform (all logits equal), expected and sd over draws, in the loss's own units.
     logit_std: expected, and by layer the preactivation and activation spread. floors: nats per
-    character of counting models and, for markov, of the source itself.
+    character of counting models and, where it is known exactly, of the source itself.
     """
     data = load_data(run.data) if data is None else data
     theory = expected_initial_loss(run, data)

@@ -29,6 +29,7 @@ WRONG_TYPES = {
     "float": [None, "x", "1", True, NAN, INF, -INF, [1.0], {"a": 1}, 10**400],
     "bool": ["true", "yes", 1, 0, 2.0, [True]],
     "str": [1, 2.0, True, ["a"], {"a": 1}, "no such", "", "\x00"],
+    "mapping": ["x", 1, 1.5, True, ["x"]],
     "list": ["x", 1, 1.5, {"a": 1}, ["x"], [None], [NAN], [True], [[1]]],
 }
 
@@ -42,8 +43,10 @@ def kind_of(key):
     if owner is None:
         owner = type(getattr(RunConfig(), group)) if group else RunConfig
     text = owner.__annotations__[name]
-    kind = next(k for k in ("bool", "tuple", "int", "float", "str") if text.startswith(k))
-    return "list" if kind == "tuple" else kind, "None" in text
+    kinds = {"bool": "bool", "tuple": "list", "int": "int", "float": "float", "str": "str",
+             "Mapping": "mapping"}  # fmt: skip
+    kind = next(kinds[k] for k in kinds if text.startswith(k))
+    return kind, "None" in text
 
 
 def wrong_values():
@@ -64,6 +67,8 @@ def wrong_values():
                 named and value != "\x00"
             ):  # fmt: skip
                 yield key, value
+        if key.endswith(".params"):
+            yield key, {"no_such": 1}
         rule = rules.get(key, {})
         outside = [rule[n] for n in ("above", "below") if rule.get(n) is not None]
         outside += [rule["low"] - 1] if rule.get("low") is not None else []
@@ -262,7 +267,10 @@ LINES = [
     (["train", "loss=../loss/mse"], ["loss is '../loss/mse'"]),
     (["train", "-cn", "../../etc/passwd"], ["../../etc/passwd"]),
     (["train", "-cp", "/etc", "-cn", "passwd"], ["passwd"]),
-    (["train", "ledger.dir=/etc/passwd", "train.steps=0"], ["/etc/passwd", "a file stands"]),
+    (
+        ["train", "ledger.dir=/etc/passwd", "train.steps=0"],
+        ["/etc/passwd", "a file is where a folder is needed"],
+    ),
     (["train", "data.path=\udc80"], ["UTF-8"]),
     (["train", "tracking.experiment=a\x00b"], ["NUL"]),
     (["show", "../../etc/passwd"], ["'../../etc/passwd'"]),

@@ -5,9 +5,9 @@ import yaml
 
 from harness.components.inits import INITS
 from harness.components.losses import LOSSES
-from harness.components.names import SOURCES
 from harness.components.optimizers import OPTIMIZERS
 from harness.components.penalties import PENALTIES
+from harness.components.sources import SOURCES
 from harness.config.run import RunConfig, run_config
 from harness.config.settings import CLUSTERS, Ledger, Tracking, own_settings
 from harness.paths import conf_dir

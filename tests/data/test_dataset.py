@@ -11,7 +11,7 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness.components.names import SOURCES
+from harness.components.sources import SOURCES
 from harness.config.run import Data, build
 from harness.data import dataset
 from harness.data.dataset import cuts, load_data, source_checksum

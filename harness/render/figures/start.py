@@ -14,7 +14,6 @@ from matplotlib.figure import Figure as Canvas
 
 from harness.analysis.effects import Key, Swept, config_of, explained
 from harness.components.losses import LOSSES
-from harness.components.names import BINARY_SOURCES
 from harness.config.labels import text
 from harness.config.run import Reg, RunConfig, rule_of
 from harness.errors import ConfigError, HarnessError
@@ -236,7 +235,7 @@ def plot_initial_loss(
     names = list(losses) or [run.loss.name]
     if not losses and dots is not None and "loss.name" in dots:
         names = list(dict.fromkeys(dots["loss.name"]))
-    kind = "binary" if run.data.name in BINARY_SOURCES else "classes"
+    kind = run.data.spec.kind
     for name in names:
         if LOSSES.get(name).kind != kind:
             able = ", ".join(LOSSES.having(kind=kind))

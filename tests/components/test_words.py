@@ -10,10 +10,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from harness import paths
+from harness.components import wordlists as words
+from harness.components.sources import Words, makemore
+from harness.components.wordlists import parse_words
 from harness.config.run import Data
-from harness.data import words
-from harness.data.words import MAKEMORE_SHA256, checksum, parse_words, read_words
 from harness.errors import ConfigError, DataError
+
+
+def read_words(data: Data) -> Words:
+    return data.spec.load(data)
 
 
 def file_data(path) -> Data:
@@ -24,9 +30,9 @@ def file_data(path) -> Data:
 def empty_cache(tmp_path, monkeypatch):
     """A fresh cache folder, and nothing kept in this process."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    words._makemore.cache_clear()
+    makemore.downloaded.cache_clear()
     yield tmp_path / "cache" / "harness"
-    words._makemore.cache_clear()
+    makemore.downloaded.cache_clear()
 
 
 # counts and first words of the census lists: wc -l and head -1 of the published files
@@ -62,7 +68,7 @@ def test_shipped_lists(name, n, first, sha256):
 def test_normalised_and_said(raw, kept, note):
     """What is put right gives the words of a clean file, its checksum, and one remark."""
     found = parse_words(raw, "here")
-    assert found.words == kept and found.sha256 == checksum(kept)
+    assert found.words == kept and found.sha256 == Words(words=kept).sha256
     assert len(found.notes) == 1 and note in found.notes[0]
 
 
@@ -196,7 +202,7 @@ def test_makemore_offline_says_what_to_do(empty_cache, monkeypatch):
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     monkeypatch.setenv("no_proxy", "*")
-    monkeypatch.setattr(words, "MAKEMORE_URL", f"http://127.0.0.1:{port}/names.txt")
+    monkeypatch.setattr(makemore, "URL", f"http://127.0.0.1:{port}/names.txt")
     with pytest.raises(DataError) as caught:
         read_words(Data(name="makemore"))
     message = str(caught.value)
@@ -208,18 +214,18 @@ def test_makemore_download_is_checked_and_kept(empty_cache, tmp_path, monkeypatc
     """Another file under that address is refused; the right one is kept and not fetched again."""
     served = tmp_path / "served.txt"
     served.write_text("emma\nolivia")
-    monkeypatch.setattr(words, "MAKEMORE_URL", served.as_uri())
+    monkeypatch.setattr(makemore, "URL", served.as_uri())
     with pytest.raises(DataError, match="answered with another file"):
         read_words(Data(name="makemore"))
     # names.txt itself may not be shipped with the tests: a stand-in, pinned by its own checksum
-    monkeypatch.setattr(words, "MAKEMORE_SHA256", checksum(("emma", "olivia")))
+    monkeypatch.setattr(makemore, "SHA256", Words(words=("emma", "olivia")).sha256)
     assert read_words(Data(name="makemore")).words == ("emma", "olivia")
     assert [entry.name for entry in empty_cache.iterdir()] == ["makemore-names.txt"]
     served.unlink()
-    words._makemore.cache_clear()
+    makemore.downloaded.cache_clear()
     assert read_words(Data(name="makemore")).words == ("emma", "olivia")
     (empty_cache / "makemore-names.txt").write_text("emma")  # cut short: never used
-    words._makemore.cache_clear()
+    makemore.downloaded.cache_clear()
     with pytest.raises(DataError, match="could not be fetched"):
         read_words(Data(name="makemore"))
 
@@ -229,8 +235,8 @@ def test_makemore_without_a_cache_folder(empty_cache, tmp_path, monkeypatch):
     served = tmp_path / "served.txt"
     served.write_text("emma\nolivia")
     empty_cache.parent.write_text("a file where the folder should be")
-    monkeypatch.setattr(words, "MAKEMORE_URL", served.as_uri())
-    monkeypatch.setattr(words, "MAKEMORE_SHA256", checksum(("emma", "olivia")))
+    monkeypatch.setattr(makemore, "URL", served.as_uri())
+    monkeypatch.setattr(makemore, "SHA256", Words(words=("emma", "olivia")).sha256)
     found = read_words(Data(name="makemore"))
     assert found.words == ("emma", "olivia") and "could not be kept" in found.notes[0]
 
@@ -249,7 +255,7 @@ def test_makemore_is_the_pinned_file():
     if not Path(path).is_file():
         pytest.skip("HARNESS_TEST_NAMES names no file")
     found = read_words(Data(name="makemore", path=path))
-    assert len(found.words) == 32033 and found.sha256 == MAKEMORE_SHA256 and found.notes == ()
+    assert len(found.words) == 32033 and found.sha256 == makemore.SHA256 and found.notes == ()
 
 
 @pytest.mark.parametrize(
@@ -268,4 +274,4 @@ def test_cache_folder(monkeypatch, platform, environment, want):
     monkeypatch.setattr("sys.platform", platform)
     for key, value in environment.items():
         monkeypatch.setenv(key, value)
-    assert str(words.cache_folder()) == want
+    assert str(paths.cache_folder()) == want

@@ -5,9 +5,20 @@ import math
 import numpy as np
 import pytest
 
+from harness.components.sources.moons import moons as moon_points
+from harness.components.sources.points import blobs as blob_points
 from harness.config.run import Data
 from harness.data.dataset import load_data
-from harness.data.points import blobs, moons
+
+
+def blobs(seed, n):
+    found = blob_points(seed, n)
+    return found.x_NI, found.y_N
+
+
+def moons(seed, n):
+    found = moon_points(seed, n)
+    return found.x_NI, found.y_N
 
 
 @pytest.mark.parametrize("draw", [blobs, moons])

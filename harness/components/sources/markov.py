@@ -19,11 +19,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.data.contexts import END, encode_words, windows
+from harness.components.sources import Settings, SourceSpec, Words
+from harness.numerics.contexts import END, encode_words, windows
 from harness.numerics.randomness import stream
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
 Reals = NDArray[np.float64]
 SYMBOLS = (END, *string.ascii_lowercase)
@@ -147,3 +148,36 @@ def oracle_nll(seed: int, words: Sequence[str]) -> tuple[float, float]:
     W = len(words)
     error = float(np.sqrt(np.mean((nll_W - mean * size_W) ** 2) / W) / size_W.mean())
     return mean, error
+
+
+@functools.lru_cache(maxsize=2)
+def _drawn(seed: int, n: int) -> Words:
+    return Words(words=draw_words(seed, n), symbols=SYMBOLS)
+
+
+def load(settings: Settings) -> Words:
+    """data.words words of data.source_seed."""
+    return _drawn(settings.source_seed, settings.words)
+
+
+def oracle(settings: Settings, words: Mapping[str, Sequence[str]]) -> dict[str, float]:
+    """What is known exactly, as SourceSpec says; the floor is the entropy rate from 2 on."""
+    known = source(settings.source_seed)
+    out = {
+        "floor": known.floor(settings.block_size),
+        "entropy_rate": known.entropy_rate,
+        "mean_length": known.mean_length,
+    }
+    for name, own in words.items():
+        out[f"nll_{name}"], out[f"se_{name}"] = oracle_nll(settings.source_seed, own)
+    return out
+
+
+SPEC = SourceSpec(
+    load=load,
+    unique_words=False,  # dropping repeats would change the source's entropy
+    reads=("words", "source_seed"),
+    examples=lambda settings: settings.words * 8,  # about 8 characters a word
+    oracle=oracle,
+    summary="words of an order-2 source of exactly known entropy, 26 letters",
+)

@@ -5,10 +5,10 @@ import math
 import numpy as np
 import pytest
 
+from harness.components.sources.markov import SYMBOLS, V, draw_words, oracle_nll, solve, source
 from harness.config.run import Data
 from harness.data.baselines import ngram_nll
 from harness.data.dataset import load_data
-from harness.data.markov import SYMBOLS, V, draw_words, oracle_nll, solve, source
 
 
 def test_by_hand():

@@ -1,6 +1,6 @@
-"""Word lists: shipped, downloaded once, or the user's own file; read, checked and normalised.
+"""Word lists: read, checked and normalised, whether shipped, downloaded or the user's own file.
 
-A list is UTF-8 text, one word a line. What is put right is said in `WordList.notes`; what cannot
+A list is UTF-8 text, one word a line. What is put right is said in `Words.notes`; what cannot
 be put right is a DataError with the file, the line and the remedy.
 """
 
@@ -8,73 +8,23 @@ from __future__ import annotations
 
 import functools
 import gzip
-import hashlib
-import http.client
-import os
 import re
 import stat
-import tempfile
 import unicodedata
-import urllib.request
-from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from harness.data.contexts import END
+from harness.components.sources import Words
 from harness.errors import DataError, nearest, shown
-from harness.paths import cache_folder
+from harness.numerics.contexts import END
 
-if TYPE_CHECKING:
-    from harness.config.run import Data
-
-SHIPPED = {"census": "census1990-first-names.txt", "surnames": "census1990-surnames.txt.gz"}
-MAKEMORE_URL = "https://raw.githubusercontent.com/karpathy/makemore/master/names.txt"
-MAKEMORE_SHA256 = "0a30b5557f192f32ab962680889aac5f6fda0f4cecf40a6d0b5694f58ea8cc4d"
 FILE_LIMIT = 256 * 2**20  # bytes
 WORD_LIMIT = 1000  # characters; a longer "word" is nearly always a file without line ends
 # control characters but tab and line feed, line and paragraph separators, a BOM inside the text
 _FORBIDDEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\ufeff]")
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
-class WordList:
-    """Normalised words in file order, repeats kept.
-
-    sha256: hex, over the words joined by line feeds, so neither the file's place nor its line
-    ends, BOM or blank lines change it. notes: what was put right, in plain language.
-    """
-
-    words: tuple[str, ...]
-    sha256: str
-    notes: tuple[str, ...] = ()
-
-
-def read_words(data: Data) -> WordList:
-    """The words that `data` names; cached in the process (files by path, size and time)."""
-    if data.name in SHIPPED:
-        return _shipped(data.name)
-    if data.path:
-        found = _read_file(*_identity(data.path))
-    elif data.name == "makemore":
-        return _makemore()
-    else:
-        raise DataError(f"data={data.name} is no word list; it has no words to read.")
-    if data.name == "makemore" and found.sha256 != MAKEMORE_SHA256:
-        note = (
-            f"data.path is not the pinned names.txt of makemore (sha256 {found.sha256[:12]}..., "
-            f"expected {MAKEMORE_SHA256[:12]}...); published numbers do not apply to it"
-        )
-        return WordList(words=found.words, sha256=found.sha256, notes=(*found.notes, note))
-    return found
-
-
-def checksum(words: tuple[str, ...]) -> str:
-    """sha256 (hex) of words joined by line feeds."""
-    return hashlib.sha256("\n".join(words).encode()).hexdigest()
-
-
-def parse_words(raw: bytes, where: str) -> WordList:
+def parse_words(raw: bytes, where: str) -> Words:
     """Decode, normalise and check a word list; `where` names it in messages."""
     notes: list[str] = []
     text = _decode(raw, where, notes)
@@ -98,7 +48,7 @@ def parse_words(raw: bytes, where: str) -> WordList:
         notes.append(f"spaces around {_number(trimmed, 'word')} removed")
     if not words:
         raise DataError(f"{where} holds no words; give a UTF-8 file with one word a line.")
-    return WordList(words=words, sha256=checksum(words), notes=tuple(notes))
+    return Words(words=words, notes=tuple(notes))
 
 
 def _number(n: int, thing: str) -> str:
@@ -149,11 +99,17 @@ def _refuse_bad_words(stripped: list[str], words: tuple[str, ...], where: str) -
 
 
 @functools.cache
-def _shipped(name: str) -> WordList:
-    raw = (resources.files("harness.data") / "wordlists" / SHIPPED[name]).read_bytes()
-    if SHIPPED[name].endswith(".gz"):
+def shipped(file: str) -> Words:
+    """A list that comes with the package, by its file name; `.gz` is unpacked."""
+    raw = (resources.files("harness.components.sources") / "wordlists" / file).read_bytes()
+    if file.endswith(".gz"):
         raw = gzip.decompress(raw)
-    return parse_words(raw, f"the shipped list {name}")
+    return parse_words(raw, f"the shipped list {file}")
+
+
+def read_file(path: str) -> Words:
+    """The words of a file of the user's; cached by path, size, time and inode."""
+    return _read_file(*_identity(path))
 
 
 def _identity(path: str) -> tuple[str, int, int, int]:
@@ -196,7 +152,7 @@ def _beside(full: Path) -> str:
 
 
 @functools.lru_cache(maxsize=8)
-def _read_file(path: str, *_state: int) -> WordList:
+def _read_file(path: str, *_state: int) -> Words:
     """Read and parse; the file's size, time and inode only tell the cache when it has changed."""
     try:
         raw = Path(path).read_bytes()
@@ -206,54 +162,3 @@ def _read_file(path: str, *_state: int) -> WordList:
             "permissions."
         ) from None
     return parse_words(raw, f"data.path {shown(path)}")
-
-
-@functools.lru_cache(maxsize=1)
-def _makemore() -> WordList:
-    """names.txt from the user's cache, downloaded there once; always checked against its sha256."""
-    kept = cache_folder() / "makemore-names.txt"
-    notes: tuple[str, ...] = ()
-    try:
-        raw = kept.read_bytes()
-    except OSError:
-        raw = b""
-    if hashlib.sha256(raw).hexdigest() != MAKEMORE_SHA256:  # absent, cut short or altered
-        raw = _download(MAKEMORE_URL)
-        try:
-            _keep(kept, raw)
-        except OSError as err:
-            notes = (f"names.txt could not be kept in {kept.parent} ({err.strerror})",)
-    found = parse_words(raw, "makemore's names.txt")
-    return WordList(words=found.words, sha256=found.sha256, notes=(*found.notes, *notes))
-
-
-def _download(url: str) -> bytes:
-    remedy = (
-        "Is this machine offline? Fetch that file elsewhere and give data.path=names.txt, or use "
-        "data=census, which is shipped."
-    )
-    try:
-        with urllib.request.urlopen(url, timeout=20) as answer:  # noqa: S310 (a constant)
-            raw: bytes = answer.read(FILE_LIMIT)
-    except (OSError, http.client.HTTPException, ValueError) as err:
-        raise DataError(f"data=makemore: {url} could not be fetched ({err}). {remedy}") from None
-    got = hashlib.sha256(raw).hexdigest()
-    if got != MAKEMORE_SHA256:
-        raise DataError(
-            f"data=makemore: {url} answered with another file (sha256 {got}; expected "
-            f"{MAKEMORE_SHA256}). {remedy}"
-        )
-    return raw
-
-
-def _keep(path: Path, raw: bytes) -> None:
-    """Write a file whole or not at all, so that a second process never reads half of it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.name)
-    try:
-        with os.fdopen(handle, "wb") as out:
-            out.write(raw)
-        Path(temporary).replace(path)
-    except OSError:
-        Path(temporary).unlink()
-        raise

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness.data import contexts
-from harness.data.contexts import count_pairs, encode_words, rank_rows, vocabulary, windows
+from harness.numerics import contexts
+from harness.numerics.contexts import count_pairs, encode_words, rank_rows, vocabulary, windows
 
 letters = st.text(st.sampled_from("abz-' é美😀"), min_size=1, max_size=8)
 word_lists = st.lists(letters, min_size=1, max_size=12)
