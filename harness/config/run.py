@@ -209,7 +209,8 @@ class Optim(Remembers):
 
     def factor(self, step: int, steps: int) -> float:
         """Multiple of the learning rate that step `step`, from 0, of `steps` uses."""
-        return SCHEDULES.get(self.schedule, "optim.schedule").factor(step, steps)
+        find = functools.partial(SCHEDULES.get, self.schedule, "optim.schedule")
+        return self.once("schedule", find).factor(step, steps)
 
 
 @dataclass(frozen=True, kw_only=True)

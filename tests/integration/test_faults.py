@@ -34,7 +34,7 @@ from tests.support.driven import (
 from tests.support.faults import HOOK, custom
 
 GRID = ["sweep", *TINY, "train.steps=3000", "seed=0,1,2,3", "tracking=off", "--quiet",
-        "ledger.checkpoint_seconds=0.2", "engine.workers=2"]  # fmt: skip
+        "ledger.checkpoint_seconds=0.2", "engine.workers=2", "engine.kernel=torch"]  # fmt: skip
 
 
 @pytest.fixture(scope="module")

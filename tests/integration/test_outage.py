@@ -17,7 +17,8 @@ from tests.support.driven import (
 
 pytestmark = pytest.mark.slow
 # 24 runs in chunks of 2: the server is gone while most are still to come
-GRID = ["sweep", *TINY, "train.steps=4000", "seed=range(0,24)", "engine.chunk=2", "--quiet"]
+GRID = ["sweep", *TINY, "train.steps=4000", "seed=range(0,24)", "engine.chunk=2", "--quiet",
+        "engine.kernel=torch"]  # fmt: skip
 
 
 def test_a_server_that_dies_in_the_midst_stops_no_run_and_sync_writes_the_rest(tmp_path):

@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from harness.cli import main as cli
+from harness.engine.kernel import unavailable
 from harness.records.ledger import Ledger
 from harness.records.record import RunRecord, weights_bytes
 from tests.support.driven import (
@@ -35,7 +36,9 @@ pytestmark = [
 ]
 GRID = ["sweep", *TINY, "train.steps=60", "loss=cross_entropy,mse", "--quiet"]
 LONG = ["sweep", *TINY, "train.steps=16000", "train.eval_every=500", "seed=0,1,2,3", "--quiet",
-        "engine.workers=2", "ledger.checkpoint_seconds=0.2", "tracking=off"]  # fmt: skip
+        "engine.workers=2", "ledger.checkpoint_seconds=0.2", "tracking=off",
+        "engine.kernel=torch"]  # fmt: skip  # slow enough to be interrupted
+NATIVE = [*LONG[:-1], "engine.kernel=native", "train.steps=1600000", "train.eval_every=50000"]
 
 
 @pytest.fixture
@@ -195,9 +198,9 @@ def test_only_the_best_weights_are_kept_where_that_is_asked(here, capsys):
     assert set(first.run_ids) <= set(capsys.readouterr().out.split())
 
 
-def interrupted(folder, number=signal.SIGKILL, *, group=True):
+def interrupted(folder, number=signal.SIGKILL, *, words=LONG, group=True):
     """A long sweep that dies once every run has a checkpoint; the steps these stand at."""
-    process = start(*LONG, cwd=folder)
+    process = start(*words, cwd=folder)
     ledger = Ledger(folder / "runs")
     wait_for(lambda: len(list((folder / "runs/checkpoints").glob("*.ckpt"))) == 4, process)
     time.sleep(0.5)
@@ -233,6 +236,17 @@ def test_a_chunk_killed_in_its_middle_goes_on_bitwise(tmp_path, calm):
     for run_id in ledger.run_ids():  # it went on: these runs began before the second command
         assert ledger.read(run_id).provenance["started"] < again
     assert not list((tmp_path / "runs/checkpoints").iterdir())
+
+
+@pytest.mark.skipif(bool(unavailable()), reason=unavailable() or "kernels are here")
+def test_a_native_chunk_killed_in_its_middle_goes_on_bitwise(tmp_path):
+    steps = interrupted(tmp_path / "killed", words=NATIVE)
+    assert len(steps) == 4 and all(0 < step < 1600000 for step in steps.values())
+    (tmp_path / "calm").mkdir()
+    for folder in ("killed", "calm"):
+        code, _, err = harness(*NATIVE, cwd=tmp_path / folder)
+        assert code == 0, err
+    assert numbers(tmp_path / "killed/runs") == numbers(tmp_path / "calm/runs")
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
