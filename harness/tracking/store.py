@@ -32,7 +32,7 @@ LOCKED_SECONDS = 90.0  # how long a locked database is waited for; one try takes
 LOCKED = ("database is locked", "TEMPORARILY_UNAVAILABLE", "database table is locked")
 KIND = "custom_model_development"  # MLflow's pages for training, not those for language models
 TWICE = ("UNIQUE constraint failed", "duplicate key value")
-CONNECTIONS = 8  # requests to a server that are under way at once
+CONNECTIONS = 4  # requests to a server that are under way at once; more wait there for each other
 
 
 class Store:

@@ -161,7 +161,12 @@ class SweepWriter(ChildWriter):
         return len(found)
 
     def _write_or_raise(self, finished: Any, failed: Mapping[str, str]) -> None:
-        for error in self.write(finished, failed).values():
+        finished = list(finished)
+        errors = self.write(finished, failed)
+        if errors:  # once more: a slow answer is no outage
+            again = [record for record in finished if record.run_id in errors]
+            errors = self.write(again, {r: failed[r] for r in errors if r in failed})
+        for error in errors.values():
             raise error
 
     def _connect(self) -> None:
