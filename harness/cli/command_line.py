@@ -100,7 +100,7 @@ class Look(Task):
 def compose(argv: Sequence[str], *, multirun: bool) -> list[RunConfig]:
     """The runs that a command line of `train` or `sweep` means; nothing is trained or written."""
     task = Look()
-    _call(argv, task, multirun=multirun)
+    call(argv, task, multirun=multirun)
     return [run_config(own_settings(config)) for config in task.configs]
 
 
@@ -124,10 +124,10 @@ def run(argv: Sequence[str], *, multirun: bool) -> int:
         again=own.again, dry_run=own.dry_run, into=own.into, quiet=own.quiet, shape=shape,
         overrides=(*(f"--zip={text}" for text in own.zip), *(f"--drop={t}" for t in own.drop)),
     )  # fmt: skip
-    return _call(rest, task, multirun=multirun)
+    return call(rest, task, multirun=multirun)
 
 
-def _call(rest: Sequence[str], task: Task, *, multirun: bool) -> int:
+def call(rest: Sequence[str], task: Task, *, multirun: bool) -> int:
     args = hydra_api.parse_flags(quote_paths(rest))
     if args.experimental_rerun is not None:
         raise ConfigError(

@@ -32,6 +32,7 @@ from harness.cli import grid
 from harness.cli.gridsize import check_points, check_total, range_length
 from harness.cli.guard import check_yaml
 from harness.cli.hydra_messages import in_words
+from harness.cli.space import REPLICATES, Dimension, Space, check_space
 from harness.config.foreign import choosing, chosen
 from harness.config.settings import FREE
 from harness.errors import ConfigError, HarnessError, shown
@@ -103,6 +104,49 @@ def parse_overrides(texts: Sequence[str]) -> list[Setting]:
             named = "" if text in str(error) else f"{shown(text)}: "
             raise ConfigError(f"{named}{error}") from error
     return [Setting(override) for override in parsed]
+
+
+def read_space(loader: ConfigLoader, params: Mapping[str, Any], arguments: Sequence[str]) -> Space:
+    """What a search varies: the axes of a config and of a command line, intervals included."""
+    parser = OverridesParser.create(config_loader=loader)
+    given = [f"{key}={_listed(key, value)}" for key, value in params.items()]
+    found: dict[str, Override] = {}
+    for override in parser.parse_overrides([*given, *arguments]):
+        found[override.get_key_element()] = override
+    fixed, dimensions, replicates = [], [], []
+    for key, override in found.items():
+        if not override.is_sweep_override():
+            fixed.append(f"{key}={override.get_value_element_as_str()}")
+        elif key in REPLICATES:
+            if not override.is_discrete_sweep():
+                raise ConfigError(f"{override.input_line}: seeds are a list, such as {key}=0,1,2.")
+            replicates.append((key, tuple(map(str, override.sweep_string_iterator()))))
+        else:
+            dimensions.append(_dimension(key, override))
+    check_space(dimensions)
+    return Space(tuple(fixed), tuple(dimensions), tuple(replicates))
+
+
+def _dimension(key: str, override: Override) -> Dimension:
+    value: Any = override.value()
+    log = "log" in getattr(value, "tags", ())
+    other = set(getattr(value, "tags", ())) - {"log"}
+    if other:
+        raise ConfigError(f"{override.input_line}: tag {min(other)}; allowed: log.")
+    if override.value_type is ValueType.INTERVAL_SWEEP:
+        whole = isinstance(value.start, int) and isinstance(value.end, int)
+        low, high = float(value.start), float(value.end)
+        return Dimension(key=key, low=low, high=high, log=log, step=1 if whole else None)
+    texts = tuple(map(str, override.sweep_string_iterator()))
+    if log:
+        raise ConfigError(
+            f"{override.input_line}: a choice has no scale; allowed: tag(log,interval(low,high))."
+        )
+    numbers = [value.start, value.step] if override.value_type is ValueType.RANGE_SWEEP else []
+    if numbers and all(isinstance(n, int) for n in numbers) and len(texts) > 1 and value.step > 0:
+        step = int(value.step)
+        return Dimension(key=key, low=float(texts[0]), high=float(texts[-1]), step=step)
+    return Dimension(key=key, choices=texts)
 
 
 def grid_jobs(

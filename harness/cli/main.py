@@ -81,6 +81,15 @@ def sweep(overrides: tuple[str, ...]) -> int:
     return command_line.run(overrides, multirun=True)
 
 
+@cli.command(context_settings=_OPEN, add_help_option=False)
+@click.argument("overrides", nargs=-1, type=click.UNPROCESSED)
+def search(overrides: tuple[str, ...]) -> int:
+    """Search a space for its best: harness search 'optim.lr=tag(log,interval(.003,3))' seed=0,1."""
+    from harness.cli.search import run
+
+    return run(overrides)
+
+
 @cli.command(context_settings={"ignore_unknown_options": True})
 @click.argument("overrides", nargs=-1, type=click.UNPROCESSED)
 @_JSON

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from harness.config.run import RunConfig
 from harness.errors import HarnessError
 from harness.records.ledger import Ledger
 from harness.records.manifests import SweepManifest
@@ -16,7 +15,7 @@ from harness.render import console
 Rows = Mapping[str, Mapping[str, Any]]
 
 
-def rows_of(ledger: Ledger, run_ids: Mapping[str, RunConfig]) -> dict[str, dict[str, Any]]:
+def rows_of(ledger: Ledger, run_ids: Iterable[str]) -> dict[str, dict[str, Any]]:
     """run_id -> its row of the table of runs, with what was remarked of it under "remarks"."""
     from harness.records.record import table_row
 

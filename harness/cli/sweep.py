@@ -54,6 +54,7 @@ class Options:
     dry_run: bool = False
     into: str | None = None  # an older sweep to join
     quiet: bool = False
+    part: bool = False  # of a larger whole, which reports its own end
     drawn: Drawn | None = None  # the shape of the grid that these runs are points of
     began: float | None = None  # time.monotonic() of the command's start
 
@@ -65,6 +66,7 @@ class Outcome:
     values: list[Any]
     sweep_id: str | None = None
     exit_code: int = 0
+    run_ids: tuple[str, ...] = ()  # per job, in order
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -127,10 +129,13 @@ def run_jobs_of(
             if jobs.ledger.weights == "best" and not options.single:
                 ledger.keep_best_weights(manifest.sweep_id)
     tracked = told.parent_id is not None and not told.behind
-    outcome.tell(rows, failed, manifest, single=options.single, tracked=tracked)
+    if not options.part:
+        outcome.tell(rows, failed, manifest, single=options.single, tracked=tracked)
     values = outcome.values_of(jobs.run_ids, rows, failed)
     joined = None if options.single else manifest.sweep_id
-    return Outcome(values=values, sweep_id=joined, exit_code=1 if failed else 0)
+    return Outcome(
+        values=values, sweep_id=joined, exit_code=1 if failed else 0, run_ids=jobs.run_ids
+    )
 
 
 def check_jobs(configs: Sequence[Mapping[str, Any]]) -> Jobs:

@@ -135,6 +135,31 @@ class Ledger:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Search:
+    """How `harness search` looks for the best of a space. `trials` may be raised later."""
+
+    trials: int = knob(64, low=1, high=100_000, unit="points of the space", numeric=False)
+    batch: int | str = knob("auto", numeric=False, help="trials trained together")
+    seed: int = knob(0, seed=True, numeric=False, help="of the sampler")
+    sampler: str = knob(
+        "tpe", one_of=("tpe", "random", "qmc", "cmaes"), numeric=False,
+        help="tpe and cmaes begin with a Sobol design, qmc keeps to it",
+    )  # fmt: skip
+
+    def __post_init__(self) -> None:
+        batch = self.batch
+        if batch != "auto" and (
+            isinstance(batch, (bool, str)) or batch != int(batch) or not 1 <= batch <= 10_000
+        ):
+            raise ConfigError(
+                f"search.batch is {shown(batch)}; allowed: auto, or a whole number from 1 to 10000."
+            )
+        object.__setattr__(self, "batch", 1)
+        check("search.", self)
+        object.__setattr__(self, "batch", batch)
+
+
+@dataclass(frozen=True, kw_only=True)
 class Ray:
     """Which Ray cluster trains; the command runs on one of its nodes."""
 

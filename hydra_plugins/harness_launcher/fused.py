@@ -113,6 +113,12 @@ class FusedSweeper(Sweeper):
         from harness.cli.grid import Shape, read_shape
 
         assert self.hydra_context and self.launcher and self.config is not None
+        search = getattr(self.task, "search", None)
+        if search is not None:  # `harness search`: batches are asked for one by one
+            return search(
+                self.hydra_context.config_loader, self.config, (self.params, arguments),
+                lambda jobs: self.launcher.launch(jobs, initial_job_idx=0),
+            )  # fmt: skip
         asked = read_shape(**self.shape).joined(getattr(self.task, "shape", Shape()))
         jobs, drawn = shaped_jobs(
             self.hydra_context.config_loader, self.config, self.params, arguments, asked

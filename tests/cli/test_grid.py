@@ -16,7 +16,7 @@ SMALL = ["data.fraction=0.02", "model.hidden=[8]"]
 def grid(*argv, zips=(), drops=()):
     """(loss, lr, reg, strength, seed) of every run that a command line means."""
     task = command_line.Look(shape=read_shape(zips, drops, where="--"))
-    command_line._call([*argv, *SMALL], task, multirun=True)
+    command_line.call([*argv, *SMALL], task, multirun=True)
     return [
         (c["loss"]["name"], c["optim"]["lr"], c["reg"]["name"], c["reg"]["strength"], c["seed"])
         for c in task.configs
