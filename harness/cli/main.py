@@ -273,6 +273,23 @@ def compare(**asked: Any) -> int:
     return inspect_verbs.compare_verb(**asked)
 
 
+@cli.command()
+@click.argument("sweep", default="newest")
+@click.option("--top", default=5, show_default=True, help="How many of the best configurations.")
+@click.option("--seeds", default=10, show_default=True, help="Fresh seeds for each of them.")
+@click.option("--quiet", is_flag=True, help="Plain progress lines.")
+@_LEDGER
+@_URI
+def confirm(sweep: str, top: int, seeds: int, quiet: bool, ledger: str, uri: str | None) -> int:
+    """Train the best configurations of a sweep again, on seeds that did not choose them.
+
+    SWEEP: the first digits of a sweep's id, or newest (the default).
+    """
+    from harness.cli.confirm import confirm as verb
+
+    return verb(sweep, top=top, seeds=seeds, ledger=ledger, uri=uri, quiet=quiet)
+
+
 @cli.command(name="list")
 @click.argument("sweep", required=False)
 @_JSON

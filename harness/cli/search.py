@@ -15,7 +15,16 @@ from typing import Any
 from harness.cli import command_line, hydra_api, outcome
 from harness.cli.composition import compose_jobs
 from harness.cli.space import Space
-from harness.cli.study import Study, Trial, ask, batch_size, importances, open_study, study_name
+from harness.cli.study import (
+    Study,
+    Trial,
+    ask,
+    batch_size,
+    check_sampler,
+    importances,
+    open_study,
+    study_name,
+)
 from harness.components.losses import LOSSES
 from harness.config.run import build, run_config
 from harness.config.settings import Ledger as LedgerSettings
@@ -61,6 +70,7 @@ class SearchTask(command_line.Task):
     ) -> list[Any]:  # fmt: skip
         """Ask, train and tell batch after batch until all trials have a value."""
         space = hydra_api.read_space(loader, *axes)
+        check_sampler(space, self.settings)
         name = study_name(space, self.settings)
         probe = ask(Study(name, Path()), space, self.settings, 1)
         (config,) = compose_jobs(loader, master, [space.jobs(probe[0])[0]])

@@ -8,6 +8,7 @@ where it was, without a sampler's state on disk, and nothing is unpickled.
 from __future__ import annotations
 
 import hashlib
+import importlib.util
 import json
 import math
 import warnings
@@ -140,6 +141,25 @@ def ask(study: Study, space: Space, search: Search, count: int) -> list[dict[str
     return _ask_tpe(study, space, search, count)
 
 
+def check_sampler(space: Space, search: Search) -> None:
+    """ConfigError where a sampler cannot search this space, or its package is missing."""
+    if search.sampler == "tpe":
+        _optuna()
+    if search.sampler != "cmaes":
+        return
+    names = [one.key for one in space.dimensions if one.choices]
+    if names or len(space.dimensions) < 2:
+        why = f"{names[0]} is a choice" if names else "there is one dimension"
+        raise ConfigError(
+            f"search.sampler is 'cmaes', but {why}; allowed: two or more settings that are "
+            "numbers. Take search.sampler=tpe."
+        )
+    if importlib.util.find_spec("cmaes") is None:
+        raise ConfigError(
+            f"search.sampler=cmaes needs the package cmaes, which is not installed; {INSTALL}."
+        )
+
+
 def _point(space: Space, shares: Sequence[float]) -> dict[str, Value]:
     chosen: dict[str, Value] = {}
     for share, one in zip(shares, space.ordered(), strict=True):
@@ -226,19 +246,8 @@ def _suggest(trial: Any, one: Dimension) -> Value:
 
 def _ask_cmaes(study: Study, space: Space, search: Search, count: int) -> list[dict[str, Value]]:
     """CMA-ES with its population equal to the batch, replayed from what was told."""
-    names = [one.key for one in space.dimensions if one.choices]
-    if names or len(space.dimensions) < 2:
-        why = f"{names[0]} is a choice" if names else "there is one dimension"
-        raise ConfigError(
-            f"search.sampler is 'cmaes', but {why}; allowed: two or more settings that are "
-            "numbers. Take search.sampler=tpe."
-        )
-    try:
-        import cmaes
-    except ImportError:
-        raise ConfigError(
-            f"search.sampler=cmaes needs the package cmaes, which is not installed; {INSTALL}."
-        ) from None
+    import cmaes
+
     D = len(space.dimensions)
     size = max(2, len(study.batches[1]) if len(study.batches) > 1 else count)
     best = min(study.batches[0], key=lambda trial: _finite(trial, math.inf))

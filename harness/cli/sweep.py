@@ -8,11 +8,12 @@ tracking second.
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import os
 import threading
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from harness.cli import outcome
@@ -55,6 +56,7 @@ class Options:
     into: str | None = None  # an older sweep to join
     quiet: bool = False
     part: bool = False  # of a larger whole, which reports its own end
+    confirms: Mapping[str, Any] = field(default_factory=dict)  # see SweepManifest
     drawn: Drawn | None = None  # the shape of the grid that these runs are points of
     began: float | None = None  # time.monotonic() of the command's start
 
@@ -121,7 +123,7 @@ def run_jobs_of(
         manifest = ledger.write_sweep(fresh, replace=options.into is not None)
         kept = jobs.tracking.kept(manifest.tracking)
         if kept != manifest.tracking:
-            manifest = ledger.write_sweep(replace(manifest, tracking=kept), replace=True)
+            manifest = ledger.write_sweep(dataclasses.replace(manifest, tracking=kept), replace=True)
         launch = Launch(options.began)
         with launch.kept(ledger, manifest, len(jobs.runs) - len(finished)):
             failed, told = _train(jobs, options, manifest, finished, place, executor, launch)
@@ -227,6 +229,7 @@ def _manifest(
         run_id, run = next(iter(jobs.runs.items()))
         return new_single(run_id, run, overrides=shown, tracking=told)
     fresh = new_sweep(jobs.runs, overrides=shown, tracking=told)
+    fresh = dataclasses.replace(fresh, confirms=options.confirms)
     if options.into is None:
         return fresh
     return ledger.read_sweep(options.into).joined(fresh)

@@ -82,7 +82,7 @@ class Tracking:
         return {**before, **told, **{key: value for key, value in own.items() if value}}
 
 
-KEPT = ("experiment", "weights", "runs")
+KEPT = ("name", "experiment", "weights", "runs")
 
 
 def _own_tags(given: Any) -> dict[str, str]:

@@ -79,6 +79,8 @@ class SweepManifest:
     tracking: Mapping[str, Any] = field(default_factory=dict)
     components: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     launches: tuple[Mapping[str, Any], ...] = ()
+    confirms: Mapping[str, Any] = field(default_factory=dict)
+    # ^ of a sweep that confirms another: its id, the metric, the configurations chosen by it
 
     def to_plain(self) -> dict[str, Any]:
         """JSON values; settings that all runs share are held once."""
@@ -86,7 +88,8 @@ class SweepManifest:
         plain = {entry.name: getattr(self, entry.name) for entry in dataclasses.fields(self)}
         plain["names"] = [self.names[run_id] for run_id in self.run_ids]
         plain["configs"] = [configs.own[run_id] for run_id in self.run_ids]
-        return plain | {"base": configs.base, "tracking": dict(self.tracking)}
+        plain |= {"tracking": dict(self.tracking), "confirms": dict(self.confirms)}
+        return plain | {"base": configs.base}
 
     @classmethod
     def from_plain(cls, plain: Mapping[str, Any]) -> SweepManifest:
@@ -106,6 +109,7 @@ class SweepManifest:
             tracking=plain["tracking"],
             components=plain.get("components", {}),
             launches=tuple(plain.get("launches", ())),
+            confirms=plain.get("confirms", {}),
         )
 
     def joined(self, other: SweepManifest) -> SweepManifest:

@@ -11,9 +11,13 @@ from rich.console import Console
 from rich.padding import Padding
 from rich.table import Table
 
+from harness.analysis.confirmation import TEST, Confirmed
 from harness.config.labels import nll_unit, short_name, text
-from harness.numerics.folding import PLUS_MINUS, estimate
+from harness.config.run import run_config
+from harness.numerics.digits import fixed
+from harness.numerics.folding import PLUS_MINUS, Estimate, estimate
 from harness.records import verdicts
+from harness.records.manifests import SweepManifest
 from harness.records.ranking import Ranking, fingerprint, measured, ranking
 from harness.render.equal import EQUAL, equal_rows, joined
 from harness.theory.advice import BAD
@@ -92,6 +96,50 @@ def _caption(found: Ranking, rows: Sequence[Row]) -> str:
     return "; ".join([*parts, f"{unit}, the first loss in its loss's own units."])
 
 
+def confirmation(
+    results: Sequence[Confirmed], sweep: SweepManifest, chosen: Mapping[str, Any]
+) -> None:
+    """What fresh seeds say of configurations that a sweep chose, on stdout."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("", justify="right")
+    keys = [key for key in sweep.varying if not key.endswith("seed")]
+    for title in [short_name(key) for key in keys] or ["run"]:
+        table.add_column(title, overflow="fold")
+    for title in ("chosen by", "fresh", "optimism", TEST):
+        table.add_column(title, justify="right", no_wrap=True)
+    for one in results:
+        flat = run_config(sweep.configs[one.run_id]).flat()
+        shown = [text(flat.get(key)) for key in keys] or [one.run_id]
+        optimism = "-" if one.optimism is None else f"{one.optimism:+.4f}"
+        table.add_row(
+            str(one.rank),
+            *shown,
+            fixed(one.chosen),
+            _spread(one.fresh),
+            optimism,
+            _spread(one.test),
+        )
+    out = _console()
+    out.print()
+    out.print(table)
+    metric, n = chosen["metric"], chosen["configurations"]
+    out.print(
+        f"Chosen by {metric} as the best of {n:,} configurations of sweep "
+        f"{chosen['sweep_id'][:8]}; fresh: the same on seeds which that sweep did not use, "
+        f"{PLUS_MINUS}. Optimism above 0: the choice flattered it. {TEST} chose nothing.",
+        style="dim",
+    )
+    ahead = [(f"harness report {sweep.sweep_id[:8]}", "a page of figures")]
+    where_next(ahead, f"sweep {sweep.sweep_id}")
+
+
+def _spread(found: Estimate) -> str:
+    if found.mean is None:
+        return "-"
+    half = "" if found.half is None else f" ±{found.half:.4f}"
+    return f"{found.mean:.4f}{half}"
+
+
 def failures(failed: Mapping[str, str], names: Mapping[str, str]) -> None:
     """Which runs failed, and why, on stderr."""
     table = Table(box=None, pad_edge=False, header_style="bold")
@@ -138,8 +186,7 @@ def _number(group: Sequence[Row], name: str, *, spread: bool) -> str:
     found = estimate([v for row in group if (v := measured(row, name)) is not None])
     if found.mean is None:
         return "-"
-    half = f" ±{found.half:.4f}" if spread and found.half is not None else ""
-    return f"{found.mean:.4f}{half}"
+    return _spread(found) if spread else f"{found.mean:.4f}"
 
 
 def _verdicts(group: Sequence[Row]) -> str:

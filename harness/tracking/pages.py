@@ -38,9 +38,11 @@ def parent_name(sweep: SweepManifest) -> str:
 
 def parent_tags(sweep: SweepManifest) -> dict[str, str]:
     """Tags of a sweep's parent at its beginning."""
+    confirms = {"harness.confirms": json.dumps(dict(sweep.confirms))} if sweep.confirms else {}
     return {
         "harness.kind": "sweep",
         "harness.sweep_id": sweep.sweep_id,
+        **confirms,
         "harness.overrides": overrides_text(sweep.overrides),
         "mlflow.note.content": description(sweep, []),
         **size_tags(sweep),
