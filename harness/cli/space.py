@@ -23,7 +23,7 @@ DIGITS = 4  # of a number that is searched for: a trial can be read, and typed a
 CONDITIONAL: Mapping[str, tuple[str, Callable[[str], bool]]] = {
     "reg.strength": ("reg", lambda name: PENALTIES.get(name).stage != "none"),
     "reg.scope": ("reg", lambda name: PENALTIES.get(name).stage != "none"),
-    "optim.momentum": ("optim", lambda name: OPTIMIZERS.get(name).uses_momentum),
+    "optim.momentum": ("optim", lambda name: "momentum" in OPTIMIZERS.get(name).settings),
 }
 
 

@@ -73,7 +73,8 @@ class Study:
                 for batch in self.batches
             ],
         }  # fmt: skip
-        replace_file(self.path, seal(plain), self.path.parent)
+        # the ledger clears its scratch folder of what a killed writer left
+        replace_file(self.path, seal(plain), make_folder(self.path.parents[1] / "tmp"))
 
 
 def _to_text(value: float | None) -> float | str | None:
