@@ -123,7 +123,9 @@ def run_jobs_of(
         manifest = ledger.write_sweep(fresh, replace=options.into is not None)
         kept = jobs.tracking.kept(manifest.tracking)
         if kept != manifest.tracking:
-            manifest = ledger.write_sweep(dataclasses.replace(manifest, tracking=kept), replace=True)
+            manifest = ledger.write_sweep(
+                dataclasses.replace(manifest, tracking=kept), replace=True
+            )
         launch = Launch(options.began)
         with launch.kept(ledger, manifest, len(jobs.runs) - len(finished)):
             failed, told = _train(jobs, options, manifest, finished, place, executor, launch)
