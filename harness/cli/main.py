@@ -280,14 +280,16 @@ def compare(**asked: Any) -> int:
 @click.option("--quiet", is_flag=True, help="Plain progress lines.")
 @_LEDGER
 @_URI
-def confirm(sweep: str, top: int, seeds: int, quiet: bool, ledger: str, uri: str | None) -> int:
+def confirm(
+    sweep: str, top: int, seeds: int, quiet: bool, ledger: str | None, uri: str | None
+) -> int:
     """Train the best configurations of a sweep again, on seeds that did not choose them.
 
     SWEEP: the first digits of a sweep's id, or newest (the default).
     """
     from harness.cli.confirm import confirm as verb
 
-    return verb(sweep, top=top, seeds=seeds, ledger=ledger, uri=uri, quiet=quiet)
+    return verb(sweep, top=top, seeds=seeds, ledger=ledger or "runs", uri=uri, quiet=quiet)
 
 
 @cli.command(name="list")
