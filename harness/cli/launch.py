@@ -36,6 +36,7 @@ class Launch:
         self.at = time.time()
         self.phases: defaultdict[str, float] = defaultdict(float)
         self.work: defaultdict[str, float] = defaultdict(float)
+        self.dropped: dict[str, int] = {}  # runs that halving dropped, and at which step
         self.processes: int | None = None  # that train; None where their number changes
         self._last = time.monotonic() if began is None else began
 
@@ -75,7 +76,8 @@ class Launch:
     def _keep(self, ledger: Ledger, sweep: SweepManifest, runs: int) -> None:
         if runs:
             launches = (*sweep.launches, self.to_plain(runs))
-            ledger.write_sweep(dataclasses.replace(sweep, launches=launches), replace=True)
+            sweep = dataclasses.replace(sweep, launches=launches, dropped=self.dropped)
+            ledger.write_sweep(sweep, replace=True)
 
 
 def total(launches: Sequence[Mapping[str, Any]], part: str) -> dict[str, float]:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from harness.cli import command_line, hydra_api, outcome
+from harness.cli import command_line, halving, hydra_api, outcome
 from harness.cli.composition import compose_jobs
 from harness.cli.space import Space
 from harness.cli.study import (
@@ -105,7 +105,7 @@ class SearchTask(command_line.Task):
             rows = outcome.rows_of(ledger, self.run_ids)
             for place, trial in enumerate(batch):
                 trial.runs = list(self.run_ids[place * space.seeds : (place + 1) * space.seeds])
-                trial.value = _value([rows.get(run_id, {}) for run_id in trial.runs], study.metric)
+                trial.value = _value(trial.runs, rows, study.metric, ledger)
             study.sweep_id = self.into
             study.save()
             best = min(study.told, key=_of)
@@ -164,9 +164,18 @@ def _metric(space: Space, own: str) -> str:
     return RAW[0] if likely else CALIBRATED[1]
 
 
-def _value(rows: Sequence[Mapping[str, Any]], metric: str) -> float:
-    """Mean over a trial's runs; inf where one diverged, failed or has none."""
-    values = [measured(row, metric) if row else None for row in rows]
+def _value(runs: Sequence[str], rows: Mapping[str, Any], metric: str, ledger: Ledger) -> float:
+    """Mean over a trial's runs; inf where one diverged, failed or has none.
+
+    Of a run that halving dropped, the best so far.
+    """
+    series = halving.RAW if metric == RAW[0] else halving.CALIBRATED
+    values = [
+        measured(rows[run_id], metric)
+        if run_id in rows
+        else halving.best_so_far(run_id, math.inf, ledger, series)
+        for run_id in runs
+    ]
     known = [value for value in values if value is not None]
     return sum(known) / len(known) if len(known) == len(values) else math.inf
 

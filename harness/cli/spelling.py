@@ -14,7 +14,7 @@ from typing import Any
 
 from harness.config.foreign import choosing
 from harness.config.run import GROUPS, field_rules
-from harness.config.settings import CLUSTERS, FREE, Ledger, Tracking
+from harness.config.settings import CLUSTERS, FREE, SURROUNDINGS, Halving, Ledger, Tracking
 from harness.errors import ConfigError, nearest, shown
 from harness.paths import conf_dir
 
@@ -27,7 +27,8 @@ def known_keys() -> tuple[str, ...]:
     """Every setting a command line can give, "group.key"."""
     keys = list(field_rules())
     clusters = [(f"engine.{name}", kind) for name, kind in CLUSTERS.items()]
-    for group, kind in [("tracking", Tracking), ("ledger", Ledger), *clusters]:
+    around = [("tracking", Tracking), ("ledger", Ledger), ("halving", Halving)]
+    for group, kind in [*around, *clusters]:
         keys += [f"{group}.{entry.name}" for entry in dataclasses.fields(kind)]
     return tuple(keys)
 
@@ -76,7 +77,7 @@ def check_names(given: Sequence[tuple[str, Sequence[Any]]], *, foreign: bool) ->
             options = (*choices[key], *(group[1].others() if group is not None else ()))
             for value in values:
                 _check_choice(key, value, options, foreign=foreign)
-        elif key in (*GROUPS, "tracking", "ledger", *(f"engine.{name}" for name in CLUSTERS)):
+        elif key in (*GROUPS, *SURROUNDINGS, *(f"engine.{name}" for name in CLUSTERS)):
             continue
         elif key.startswith(FREE):
             continue  # whether the component has it is known once it is chosen

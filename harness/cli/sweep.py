@@ -18,12 +18,13 @@ from typing import TYPE_CHECKING, Any
 
 from harness.cli import outcome
 from harness.cli.grid import Drawn
+from harness.cli.halving import Configuration, halve
 from harness.cli.launch import Launch
 from harness.cli.progress import WATCHED, progress
 from harness.cli.stopping import Stop, StoppedError, stop_signals
 from harness.config.foreign import check_trainable
 from harness.config.run import Data, Known, RunConfig, build, sweep_id
-from harness.config.settings import Cluster, Tracking, read_cluster
+from harness.config.settings import Cluster, Halving, Tracking, read_cluster
 from harness.config.settings import Ledger as LedgerSettings
 from harness.data.remarks import data_notes
 from harness.errors import ConfigError, HarnessError
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     from harness.data.dataset import Dataset
     from harness.engine.cost import Need
     from harness.execution.interface import Executor, Place
+    from harness.execution.rungs import Rung
     from harness.tracking.interface import NullTracker, Report
 
 WAIT_SECONDS = 5.0  # of waiting for MLflow before that is said
@@ -82,6 +84,7 @@ class Jobs:
     ledger: LedgerSettings
     executor: str
     cluster: Cluster
+    halving: Halving
     sets: Mapping[Data, Dataset]
     need: Need  # of the chunk that takes most memory
 
@@ -135,10 +138,23 @@ def run_jobs_of(
     tracked = told.parent_id is not None and not told.behind
     if not options.part:
         outcome.tell(rows, failed, manifest, single=options.single, tracked=tracked)
+        if launch.dropped:
+            print(_dropped(jobs, launch.dropped))
     values = outcome.values_of(jobs.run_ids, rows, failed)
     joined = None if options.single else manifest.sweep_id
     return Outcome(
         values=values, sweep_id=joined, exit_code=1 if failed else 0, run_ids=jobs.run_ids
+    )
+
+
+def _dropped(jobs: Jobs, dropped: Mapping[str, int]) -> str:
+    """What halving left out of the table, which holds finished runs alone."""
+    every = _configurations(jobs)
+    gone = sum(any(run_id in dropped for run_id in one.runs) for one in every)
+    return (
+        f"\nHalving dropped {gone} of {len(every)} configurations ({len(dropped)} runs) on the "
+        f"way: the best is the best of {len(every)}. The same sweep with halving.factor=null "
+        "completes them."
     )
 
 
@@ -152,19 +168,19 @@ def check_jobs(configs: Sequence[Mapping[str, Any]]) -> Jobs:
     runs = [read_config(config, known=known) for config in configs]
     places: dict[str, Mapping[str, Any]] = {}
     for config in configs:
-        around = [config.get(group) for group in ("tracking", "ledger", "engine")]
+        around = [config.get(group) for group in ("tracking", "ledger", "engine", "halving")]
         places.setdefault(repr(around), config)
     surroundings = {_surroundings(config) for config in places.values()}
     if len(surroundings) > 1:
         raise ConfigError(
-            "tracking.*, ledger.*, engine.executor, engine.ray.* or engine.slurm.* differ between "
-            "the runs of one sweep; allowed: one value each. Start a sweep for each."
+            "tracking.*, ledger.*, halving.*, engine.executor, engine.ray.* or engine.slurm.* "
+            "differ between the runs of one sweep; allowed: one value each. Start a sweep for each."
         )
     check_trainable(runs, elsewhere=True)
     sources = dict.fromkeys(run.data for run in runs)
     sets = {data: load_data(data) for data in sources}
     checksums = {data: found.sha256 for data, found in sets.items()}
-    tracking, kept, cluster, executor = surroundings.pop()
+    tracking, kept, cluster, halving, executor = surroundings.pop()
     if tracking.name != "off":
         store_address(tracking.uri)
     check_executor(executor)
@@ -185,15 +201,18 @@ def check_jobs(configs: Sequence[Mapping[str, Any]]) -> Jobs:
     ids = tuple(run.run_id(checksums[run.data], device_of(run)) for run in runs)
     return Jobs(
         run_ids=ids, runs=dict(zip(ids, runs, strict=True)), checksums=checksums,
-        tracking=tracking, ledger=kept, executor=executor, cluster=cluster,
+        tracking=tracking, ledger=kept, executor=executor, cluster=cluster, halving=halving,
         sets=sets, need=need,
     )  # fmt: skip
 
 
-def _surroundings(config: Mapping[str, Any]) -> tuple[Tracking, LedgerSettings, Cluster, str]:
+def _surroundings(
+    config: Mapping[str, Any],
+) -> tuple[Tracking, LedgerSettings, Cluster, Halving, str]:
     tracking = build(Tracking, "tracking.", config.get("tracking") or {})
     kept = build(LedgerSettings, "ledger.", config.get("ledger") or {})
-    return tracking, kept, read_cluster(config), read_config(config).engine.executor
+    halving = build(Halving, "halving.", config.get("halving") or {})
+    return tracking, kept, read_cluster(config), halving, read_config(config).engine.executor
 
 
 def _check_disk(jobs: Jobs, ledger: Ledger) -> None:
@@ -264,7 +283,7 @@ def _train(
             failed = (
                 {} if executor is None
                 else _run_all(
-                    todo, executor, place, tracker, stop.event, launch, quiet=options.quiet
+                    jobs, todo, executor, place, tracker, stop.event, launch, quiet=options.quiet
                 )
             )  # fmt: skip
             launch.end("running")
@@ -295,12 +314,13 @@ def _close(tracker: NullTracker, stop: Stop) -> Report:
 
 
 def _run_all(
-    todo: Mapping[str, RunConfig], executor: Executor, place: Place, tracker: NullTracker,
-    stop: threading.Event, launch: Launch, *, quiet: bool,
+    jobs: Jobs, todo: Mapping[str, RunConfig], executor: Executor, place: Place,
+    tracker: NullTracker, stop: threading.Event, launch: Launch, *, quiet: bool,
 ) -> dict[str, str]:  # fmt: skip
     from harness.execution.interface import Event, run_jobs
 
     failed: dict[str, str] = {}
+    ended: set[str] = set()
     steps = {run_id: run.train.steps for run_id, run in todo.items()}
     losses = {run_id: run.loss.name for run_id, run in todo.items()}
     with progress(steps, losses, quiet=quiet) as meter:
@@ -314,6 +334,7 @@ def _run_all(
                 return
             if event.kind in ("finished", "failed"):
                 meter.ended(event.run_ids)
+                ended.update(event.run_ids)
             else:
                 meter.step(event.run_ids, event.step)
             if event.kind == "evaluation":
@@ -327,8 +348,35 @@ def _run_all(
                     failed[run_id] = event.message
                     tracker.failed(run_id, event.message)
 
-        run_jobs(list(todo.values()), executor=executor, place=place, on_event=on_event, stop=stop)
+        def train(runs: Mapping[str, RunConfig], rung: Rung | None) -> None:
+            left = [run for run_id, run in runs.items() if run_id in todo and run_id not in ended]
+            if left:
+                run_jobs(
+                    left, executor=executor, place=place, on_event=on_event, stop=stop, rung=rung
+                )
+
+        if jobs.halving.factor is None:
+            train(todo, None)
+        else:
+            halved = halve(_configurations(jobs), jobs.halving, place.ledger, train, stop.is_set)
+            launch.dropped = halved.dropped
+            for run_id, step in halved.dropped.items():
+                tracker.dropped(run_id, step)
+            meter.ended(list(halved.dropped))
+            for note in halved.notes:
+                console.say(f"halving, {note}.")
     return failed
+
+
+def _configurations(jobs: Jobs) -> list[Configuration]:
+    """The grid's configurations, in its order, each with its seeds."""
+    from harness.engine.device import device_of
+
+    found: dict[str, dict[str, RunConfig]] = {}
+    for run_id, run in jobs.runs.items():
+        name = run.config_id(jobs.checksums[run.data], device_of(run))
+        found.setdefault(name, {})[run_id] = run
+    return [Configuration(runs) for runs in found.values()]
 
 
 def _place(jobs: Jobs, options: Options, name: str, ledger: Ledger) -> Place:

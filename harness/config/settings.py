@@ -17,7 +17,7 @@ from harness.errors import ConfigError, shown
 from harness.paths import check_path
 
 FREE = (*OF_COMPONENTS, "tracking.tags.")  # prefixes of keys that no YAML of ours holds
-SURROUNDINGS = ("tracking", "ledger")  # groups of settings that are no run's
+SURROUNDINGS = ("tracking", "ledger", "halving")  # groups of settings that are no run's
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -132,6 +132,22 @@ class Ledger:
         if not self.dir.strip():
             raise ConfigError("ledger.dir is empty; it must name a folder, such as runs.")
         check_path("ledger.dir", self.dir)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Halving:
+    """Whether a sweep drops its worse configurations on the way (successive halving)."""
+
+    factor: int | None = knob(
+        None, low=2, high=100, numeric=False,
+        help="at each rung one configuration in so many stays; null = all are trained to the end",
+    )  # fmt: skip
+    rungs: int = knob(
+        3, low=1, high=20, numeric=False, help="rungs at steps x factor^-rungs ... factor^-1"
+    )
+
+    def __post_init__(self) -> None:
+        check("halving.", self)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -33,12 +33,17 @@ class Interrupted(Exception):  # noqa: N818  no error: somebody asked for it
     """Training was asked to stop; every run's state stands in the last checkpoint handed out."""
 
 
+class Paused(Interrupted):
+    """The step at which the chunk was to pause is reached; the states have been handed out."""
+
+
 class Chunk:
     """K runs of one shape and one data set, trained together from step 0 or from saved states.
 
     on_evaluation(step, {k: values}) hears every evaluation and on_step(step) every few steps;
     on_states(states) is handed the runs' states when `wants_states()` says so; `stopping()` true
-    makes `run` raise Interrupted within a few steps, after on_states.
+    makes `run` raise Interrupted within a few steps, after on_states. At pause_at, a step of an
+    evaluation, `run` raises Paused, after on_states.
     """
 
     def __init__(
@@ -47,8 +52,9 @@ class Chunk:
         on_step: Callable[[int], None] | None = None,
         on_states: Callable[[dict[int, State]], None] | None = None,
         wants_states: Callable[[], bool] = lambda: False,
-        stopping: Callable[[], bool] = lambda: False,
+        stopping: Callable[[], bool] = lambda: False, pause_at: int | None = None,
     ) -> None:  # fmt: skip
+        self.pause_at = pause_at
         self.given, self.data = list(runs), data
         self.runs = [run.resolved(device_of(run)) for run in runs]
         first = self.runs[0]
@@ -82,6 +88,10 @@ class Chunk:
             if step == self.steps or all(w is not None for w in self.final):
                 return self._finish()
             self._boundary()
+            if step == self.pause_at:
+                if self.on_states is not None:
+                    self.on_states(self.states())
+                raise Paused
             going = [k for k in range(self.K) if self.final[k] is None]
             if looked:
                 for k, values in enumerate(self.backend.observe(step, going)):

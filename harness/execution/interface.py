@@ -8,6 +8,7 @@ with a class that keeps the protocol, and its line in `EXECUTORS`.
 
 from __future__ import annotations
 
+import dataclasses
 import importlib
 import importlib.util
 import threading
@@ -22,6 +23,7 @@ from harness.data.dataset import load_data
 from harness.engine.device import device_of
 from harness.engine.plan import chunks
 from harness.errors import ConfigError, HarnessError, nearest, shown
+from harness.execution.rungs import Rung
 from harness.records.durable import LedgerError
 from harness.records.ledger import Ledger
 
@@ -37,7 +39,8 @@ EXECUTORS = {  # engine.executor -> the class that carries chunks there, the pac
 
 @dataclass(frozen=True, kw_only=True)
 class Event:
-    """What happened to runs. kind: progress, evaluation, finished, failed; of no run: note, spent.
+    """What happened to runs. kind: progress, evaluation, finished, paused, failed; of no run: note,
+    spent.
 
     run_ids: whom it concerns, one where it failed; values: of an evaluation, metric -> a value a
     run; of spent, training, evaluation, bookkeeping -> [seconds of a process].
@@ -55,12 +58,14 @@ class Event:
 class Task:
     """A chunk on its way: the runs (by id) still without a record, and how often it was lost.
 
-    deaths: times its own process ended; losses: times its node or job went away.
+    deaths: times its own process ended; losses: times its node or job went away. rung: where its
+    runs pause; None: they are trained to their end.
     """
 
     runs: dict[str, RunConfig]
     deaths: int = 0
     losses: int = 0
+    rung: Rung | None = None
 
     @property
     def work(self) -> int:
@@ -167,16 +172,19 @@ def open_executor(name: str, place: Place) -> Executor:
 
 def run_jobs(
     runs: Sequence[RunConfig], *, executor: Executor, place: Place,
-    on_event: Callable[[Event], None], stop: threading.Event,
+    on_event: Callable[[Event], None], stop: threading.Event, rung: Rung | None = None,
 ) -> None:  # fmt: skip
-    """Train runs on an executor until all are done or `stop` is set; closes the executor.
+    """Train runs on an executor until all are done or `stop` is set; then closes the executor.
+
+    With a rung they pause there, as checkpoints, and the executor stays open for what follows.
 
     Returns with every record of a finished run in the ledger; after a stop the rest are there as
     checkpoints. on_event is called in this thread alone. LedgerError, with everything stopped,
     once the ledger cannot be written any more; HarnessError where no run can be trained there.
     """
+    over = True
     try:
-        waiting, heard = _plan(runs, executor), _Heard(place.ledger, on_event)
+        waiting, heard = _plan(runs, executor, rung), _Heard(place.ledger, on_event)
         deadline = float("inf")
         while executor.busy or (waiting and not heard.asked):
             if (stop.is_set() or heard.broken) and not heard.asked:
@@ -189,13 +197,15 @@ def run_jobs(
                 waiting = waiting[room:]
             for task, word in executor.words(0.1):
                 waiting[:0] = heard.take(task, word)
+        over = rung is None or heard.asked
     finally:
-        executor.close()
+        if over:
+            executor.close()
     if heard.broken is not None:
         raise heard.broken
 
 
-def _plan(runs: Sequence[RunConfig], executor: Executor) -> list[Task]:
+def _plan(runs: Sequence[RunConfig], executor: Executor, rung: Rung | None) -> list[Task]:
     """Chunks of the runs that are not under way already, the longest first."""
     sets = [load_data(run.data) for run in runs]
     ids = [run.run_id(d.sha256, device_of(run)) for run, d in zip(runs, sets, strict=True)]
@@ -203,7 +213,7 @@ def _plan(runs: Sequence[RunConfig], executor: Executor) -> list[Task]:
     under_way = {run_id for task in executor.take_up(by_id) for run_id in task.runs}
     left = [place for place, run_id in enumerate(ids) if run_id not in under_way]
     parts = chunks([runs[p] for p in left], [sets[p] for p in left], workers=executor.cores)
-    tasks = [Task({ids[left[p]]: runs[left[p]] for p in part}) for part in parts]
+    tasks = [Task({ids[left[p]]: runs[left[p]] for p in part}, rung=rung) for part in parts]
     return executor.pack(sorted(tasks, key=lambda task: -task.work))
 
 
@@ -225,7 +235,7 @@ class _Heard:
             told = LedgerError if said.get("ledger", True) else HarnessError
             self.broken = self.broken or told(said["message"])
         else:
-            if kind in ("finished", "failed"):
+            if kind in ("finished", "paused", "failed"):
                 for run_id in said["run_ids"]:
                     task.runs.pop(run_id, None)
             self.on_event(Event(kind=kind, **said))
@@ -249,13 +259,14 @@ def retry(task: Task, end: Ended) -> tuple[list[Task], Event | None]:
     reason = end.lost or "its task ended and left it undone"  # no executor should end so
     own = end.own or task.losses >= MOST_LOSSES
     if not own:
-        return [Task(task.runs, task.deaths, task.losses + 1)], None
+        return [dataclasses.replace(task, losses=task.losses + 1)], None
     if task.deaths == 0 and not (end.memory and len(task.runs) > 1):
-        return [Task(task.runs, 1, task.losses)], None
+        return [dataclasses.replace(task, deaths=1)], None
     if len(task.runs) == 1:
         (run_id,) = task.runs
         return [], Event(kind="failed", run_ids=(run_id,), message=f"failed twice: {reason}")
     items = list(task.runs.items())
     half = len(items) // 2
     deaths = 0 if end.memory else 1
-    return [Task(dict(part), deaths, task.losses) for part in (items[:half], items[half:])], None
+    halves = (items[:half], items[half:])
+    return [dataclasses.replace(task, runs=dict(part), deaths=deaths) for part in halves], None

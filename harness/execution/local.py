@@ -127,7 +127,8 @@ class _Process:
 
     def give(self, task: Task) -> None:
         self.task = task
-        self.send({"runs": [run.nested() for run in task.runs.values()]})
+        rung = task.rung and task.rung.plain()
+        self.send({"runs": [run.nested() for run in task.runs.values()], "rung": rung})
 
     def leave(self) -> None:
         assert self.process.stdin is not None

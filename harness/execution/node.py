@@ -23,6 +23,7 @@ def order(task: Task, place: Place) -> dict[str, Any]:
     """A task as JSON values: its runs by id, and what must be alike there and here."""
     return {
         "runs": {run_id: run.nested() for run_id, run in task.runs.items()},
+        "rung": task.rung and task.rung.plain(),
         "device": device_of(next(iter(task.runs.values()))),
         "ledger": str(place.ledger.root), "replace": place.replace, "weights": place.weights,
         "checkpoint_seconds": place.checkpoint_seconds, "live": list(place.live),

@@ -1,11 +1,11 @@
 """One worker process: JSON lines in (chunks to train), JSON lines out (what happened).
 
     in:   {"ledger": DIR, "checkpoint_seconds": 30, "replace": false, "weights": true,
-           "live": [metric, ...]}, then {"runs": [config, ...]} ..., then {"stop": true}; end of
-          input means that the parent is gone, and is taken as a stop
+           "live": [metric, ...]}, then {"runs": [config, ...], "rung": null | [factor, i]} ...,
+          then {"stop": true}; end of input means that the parent is gone, and is taken as a stop
     out:  {"kind": "progress", "run_ids": [...], "step": n}
           {"kind": "evaluation", "run_ids": [...], "step": n, "values": {metric: [value a run]}}
-          {"kind": "finished", "run_ids": [...]}
+          {"kind": "finished" | "paused", "run_ids": [...]}
           {"kind": "failed", "run_ids": [one], "message": ..., "traceback": ...}
           {"kind": "spent", "values": {"training" | "evaluation" | "bookkeeping": [seconds]}}
           {"kind": "note" | "broken", "message": ...}, {"kind": "chunk"}, {"kind": "stopped"}
@@ -34,9 +34,10 @@ import torch
 
 from harness.config.run import Known, RunConfig, run_config
 from harness.data.dataset import load_data
-from harness.engine.chunk import Chunk, Interrupted, State
+from harness.engine.chunk import Chunk, Interrupted, Paused, State
 from harness.engine.device import device_of, one_thread
 from harness.engine.kernel import bits_of
+from harness.execution.rungs import Rung
 from harness.records.durable import LedgerError
 from harness.records.ledger import Ledger
 from harness.records.record import RunRecord
@@ -70,7 +71,8 @@ def main() -> None:
     try:
         while not stop.is_set() and (task := inbox.get()) is not None:
             known: Known = {}
-            serve([run_config(plain, known) for plain in task["runs"]], work)
+            runs = [run_config(plain, known) for plain in task["runs"]]
+            serve(runs, work, read_rung(task["rung"]))
             emit({"kind": "chunk"})
     except LedgerError as error:  # no run's fault, and no other run would fare better
         emit({"kind": "broken", "message": str(error)})
@@ -138,8 +140,15 @@ def _listen(inbox: queue.SimpleQueue[Mapping[str, Any] | None], stop: threading.
     inbox.put(None)
 
 
-def serve(runs: Sequence[RunConfig], work: Work) -> None:
+def read_rung(plain: Sequence[int] | None) -> Rung | None:
+    """A rung from a message."""
+    return None if plain is None else Rung(*plain)
+
+
+def serve(runs: Sequence[RunConfig], work: Work, rung: Rung | None = None) -> None:
     """Train these runs to the end, each from its checkpoint if it has one, and write records.
+
+    With a rung they pause at its step, as checkpoints; those that are there or beyond do nothing.
 
     Runs that are at different steps are trained apart. Where memory does not suffice the runs
     are halved and tried again: the numbers do not depend on it. Any other error is narrowed down
@@ -149,36 +158,47 @@ def serve(runs: Sequence[RunConfig], work: Work) -> None:
     began = time.perf_counter()
     work.spent.update(training=0.0, evaluation=0.0)
     try:
-        _serve_all(runs, work)
+        _serve_all(runs, work, rung)
     finally:
         rest = time.perf_counter() - began - sum(work.spent.values())
         seconds = {name: [value] for name, value in (*work.spent.items(), ("bookkeeping", rest))}
         work.emit({"kind": "spent", "values": seconds})
 
 
-def _serve_all(runs: Sequence[RunConfig], work: Work) -> None:
+def _serve_all(runs: Sequence[RunConfig], work: Work, rung: Rung | None) -> None:
     data = load_data(runs[0].data)
     groups: dict[int | None, dict[str, tuple[RunConfig, State | None]]] = {}
     ids = [run.run_id(data.sha256, device_of(run)) for run in runs]
     # written by a worker that died before it could report them
     written = set() if work.replace else work.ledger.finished(ids, verify=True)
+    there = []
     for run_id, run in zip(ids, runs, strict=True):
         if run_id in written:
             continue
         state = work.state(run_id, run)
         at = None if state is None else int(state["step"])
-        groups.setdefault(at, {})[run_id] = run, state
+        if rung is not None and at is not None and at >= (rung.step(run) or math.inf):
+            there.append(run_id)
+        else:
+            groups.setdefault(at, {})[run_id] = run, state
     if written:
         work.emit({"kind": "finished", "run_ids": sorted(written)})
+    if there:
+        work.emit({"kind": "paused", "run_ids": there})
     for group in groups.values():
         if work.stopping():
             return
-        _serve(group, work)
+        _serve(group, work, rung)
 
 
-def _serve(group: Mapping[str, tuple[RunConfig, State | None]], work: Work) -> None:
+def _serve(
+    group: Mapping[str, tuple[RunConfig, State | None]], work: Work, rung: Rung | None
+) -> None:
     try:
-        _train(group, work)
+        _train(group, work, rung)
+        return
+    except Paused:
+        work.emit({"kind": "paused", "run_ids": list(group)})
         return
     except Interrupted:
         return
@@ -199,7 +219,7 @@ def _serve(group: Mapping[str, tuple[RunConfig, State | None]], work: Work) -> N
     items = list(group.items())  # outside of the handler: the failed stack's memory is free again
     half = len(items) // 2
     for part in (items[:half], items[half:]):
-        _serve_all([run for _, (run, _) in part], work)
+        _serve_all([run for _, (run, _) in part], work, rung)
 
 
 def _out_of_memory(error: Exception) -> bool:
@@ -208,7 +228,9 @@ def _out_of_memory(error: Exception) -> bool:
     )
 
 
-def _train(group: Mapping[str, tuple[RunConfig, State | None]], work: Work) -> None:
+def _train(
+    group: Mapping[str, tuple[RunConfig, State | None]], work: Work, rung: Rung | None
+) -> None:
     ids, runs = list(group), [run for run, _ in group.values()]
     states = [state for _, state in group.values() if state is not None]
     data, ledger = load_data(runs[0].data), work.ledger
@@ -245,6 +267,7 @@ def _train(group: Mapping[str, tuple[RunConfig, State | None]], work: Work) -> N
             runs, data, states=states or None, on_evaluation=on_evaluation,
             on_step=on_step, on_states=on_states, stopping=work.stopping,
             wants_states=lambda: time.monotonic() - saved_at >= work.checkpoint_seconds,
+            pause_at=None if rung is None else rung.step(runs[0]),
         )  # fmt: skip
         try:
             records = chunk.run()

@@ -106,6 +106,7 @@ def _serve(order: Mapping[str, Any], emit: Callable[[Said], None], stop: threadi
             weights=order["weights"],
             checkpoint_seconds=order["checkpoint_seconds"], live=order["live"],
         ),
+        process.read_rung(order["rung"]),
     )  # fmt: skip
 
 

@@ -6,6 +6,7 @@ on another node, reads it there and goes on from the ledger's records and checkp
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import os
@@ -72,6 +73,7 @@ class Part:
         from harness.execution import node
         from harness.execution.interface import Place, run_jobs
         from harness.execution.local import LocalExecutor
+        from harness.execution.process import read_rung
         from harness.records.ledger import Ledger
 
         words.say(node.about(order["device"]))
@@ -81,10 +83,11 @@ class Part:
             weights=order["weights"],
             live=order["live"],
         )  # fmt: skip
-        run_jobs(
-            list(node.runs_of(order).values()), executor=LocalExecutor(place), place=place,
-            on_event=words.event, stop=self.stop,
-        )  # fmt: skip
+        with contextlib.closing(LocalExecutor(place)) as executor:
+            run_jobs(
+                list(node.runs_of(order).values()), executor=executor, place=place,
+                on_event=words.event, stop=self.stop, rung=read_rung(order["rung"]),
+            )  # fmt: skip
         if not self.stop.is_set() or Path(self.folder, "stop").exists():
             words.say({"kind": "end"})
 

@@ -79,6 +79,7 @@ class SweepManifest:
     tracking: Mapping[str, Any] = field(default_factory=dict)
     components: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     launches: tuple[Mapping[str, Any], ...] = ()
+    dropped: Mapping[str, int] = field(default_factory=dict)  # by halving: run id -> its last step
     confirms: Mapping[str, Any] = field(default_factory=dict)
     # ^ of a sweep that confirms another: its id, the metric, the configurations chosen by it
 
@@ -89,6 +90,7 @@ class SweepManifest:
         plain["names"] = [self.names[run_id] for run_id in self.run_ids]
         plain["configs"] = [configs.own[run_id] for run_id in self.run_ids]
         plain |= {"tracking": dict(self.tracking), "confirms": dict(self.confirms)}
+        plain["dropped"] = dict(self.dropped)
         return plain | {"base": configs.base}
 
     @classmethod
@@ -109,6 +111,7 @@ class SweepManifest:
             tracking=plain["tracking"],
             components=plain.get("components", {}),
             launches=tuple(plain.get("launches", ())),
+            dropped=plain.get("dropped", {}),
             confirms=plain.get("confirms", {}),
         )
 

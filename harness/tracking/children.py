@@ -30,7 +30,9 @@ if TYPE_CHECKING:
     from harness.records.manifests import SweepManifest
 
 LIVE_SECONDS, REMOTE_SECONDS = 5.0, 60.0
-ERRORS = ("harness.error", "mlflow.note.content")  # tags of a failed run that a later success drops
+STOPPED_AT = "harness.stopped_at"  # the step at which halving dropped a run
+# tags of a run that failed or was dropped, which go once it is finished
+ERRORS = ("harness.error", "mlflow.note.content", STOPPED_AT)
 
 
 class ChildWriter:
@@ -88,9 +90,12 @@ class ChildWriter:
             raise error
 
     def write(
-        self, finished: Iterable[RunRecord], failed: Mapping[str, str] | None = None
-    ) -> dict[str, Exception]:
+        self, finished: Iterable[RunRecord], failed: Mapping[str, str] | None = None,
+        dropped: Mapping[str, int] | None = None,
+    ) -> dict[str, Exception]:  # fmt: skip
         """Make finished runs complete, and mark failed ones (run_id -> message) FAILED.
+
+        Those that halving dropped (run_id -> step) end as KILLED, with the tag harness.stopped_at.
 
         Returns what went wrong, by run; a later success overwrites a failure.
         """
@@ -116,6 +121,10 @@ class ChildWriter:
             if run_id in self.sweep.configs and run_id not in self.complete and not self.table:
                 tags = {"harness.error": message[:5000], "mlflow.note.content": message[:5000]}
                 entries[run_id] = self._entry(run_id, status="FAILED", tags=tags)
+        for run_id, step in (dropped or {}).items():
+            if run_id in self.sweep.configs and run_id not in self.complete and not self.table:
+                tags = {STOPPED_AT: str(step)}
+                entries[run_id] = self._entry(run_id, status="KILLED", tags=tags)
         errors |= self._put(entries)
         for run_id, entry in entries.items():
             if run_id in errors:
@@ -194,7 +203,8 @@ class ChildWriter:
         return Entry(
             name=self._name(run_id), start_ms=self._start(run_id), own=own,
             params=projection.param_values(self.sweep.configs[run_id]), reopen=again,
-            without=ERRORS if again and more.get("status") != "FAILED" else (), **more,
+            without=() if not again or more.get("status") in ("FAILED", "KILLED") else ERRORS,
+            **more,
         )  # fmt: skip
 
     def _name(self, run_id: str) -> str:

@@ -37,6 +37,9 @@ class NullTracker:
     def failed(self, run_id: str, message: str) -> None:
         """Nothing is written."""
 
+    def dropped(self, run_id: str, step: int) -> None:
+        """Nothing is written."""
+
     def close(
         self, status: str = "FINISHED", timeout: float | None = None,
         stopping: Callable[[], bool] = bool,

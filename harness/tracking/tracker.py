@@ -53,11 +53,12 @@ class Tracker(NullTracker):
         self.settings, self.ledger = settings, ledger
         self.uri = store_address(settings.uri)
         self._change = threading.Condition()
-        self._jobs: deque[tuple[str, str]] = deque()  # (run_id, failure message or "")
+        # (run_id, failure message, or the step at which it was dropped, or "")
+        self._jobs: deque[tuple[str, str | int]] = deque()
         self._records: dict[str, RunRecord] = {}
         self._points: dict[str, list[tuple[int, Mapping[str, float]]]] = {}
         self._held_points = 0
-        self._behind: dict[str, str] = {}
+        self._behind: dict[str, str | int] = {}
         self._closing: str | None = None
         self._abandoned = False
         self._warned: set[str] = set()
@@ -98,6 +99,12 @@ class Tracker(NullTracker):
         """Mark a run FAILED, with its message."""
         with self._change:
             self._queue(run_id, redacted(message) or "failed")
+        self._tell()
+
+    def dropped(self, run_id: str, step: int) -> None:
+        """Mark a run KILLED that halving dropped at a step."""
+        with self._change:
+            self._queue(run_id, step)
         self._tell()
 
     @property
@@ -146,7 +153,7 @@ class Tracker(NullTracker):
 
     # the writer thread
 
-    def _queue(self, run_id: str, message: str) -> None:
+    def _queue(self, run_id: str, message: str | int) -> None:
         self._held_points -= len(self._points.pop(run_id, ()))
         self._jobs.append((run_id, message))
         self._change.notify_all()
@@ -190,8 +197,9 @@ class Tracker(NullTracker):
 
         def write() -> None:
             assert self._writer is not None
-            failed = {run_id: message for run_id, message in jobs.items() if message}
-            errors.update(self._writer.write(self._records_of(jobs), failed))
+            failed = {run_id: m for run_id, m in jobs.items() if m and isinstance(m, str)}
+            dropped = {run_id: step for run_id, step in jobs.items() if isinstance(step, int)}
+            errors.update(self._writer.write(self._records_of(jobs), failed, dropped))
 
         whole = self._attempt(write)
         for run_id in jobs:
@@ -204,14 +212,16 @@ class Tracker(NullTracker):
             self._tell_of(error)
         return whole and not errors
 
-    def _records_of(self, jobs: Mapping[str, str]) -> Iterator[RunRecord]:
+    def _records_of(self, jobs: Mapping[str, str | int]) -> Iterator[RunRecord]:
         assert self._writer is not None
         asked = []
         for run_id, message in jobs.items():
             record = self._records.get(run_id)
-            if record is not None and not message:
+            if message != "":
+                continue
+            if record is not None:
                 yield record
-            elif not message:
+            else:
                 asked.append(run_id)
         if self.ledger is not None:
             yield from self._writer.records_of(asked)

@@ -130,7 +130,8 @@ class SweepWriter(ChildWriter):
         lacking = self.missing()
         failed = self.ledger.failures(self.sweep.run_ids)
         there = self.complete.union(lacking)
-        whole = len(there) == len(self.sweep.run_ids)
+        dropped = {r: step for r, step in self.sweep.dropped.items() if r not in there}
+        whole = len(there) + len(dropped) == len(self.sweep.run_ids)
         status = "FAILED" if failed else "FINISHED" if whole else "KILLED"
         if (self.table or not lacking) and self._parent_is_current(status, len(there)):
             return
@@ -139,7 +140,7 @@ class SweepWriter(ChildWriter):
         self.open()
         for begin in range(0, len(lacking), BATCH):
             self._write_or_raise(self.records_of(lacking[begin : begin + BATCH]), {})
-        self._write_or_raise((), {r: failure["message"] for r, failure in failed.items()})
+        self._write_or_raise((), {r: failure["message"] for r, failure in failed.items()}, dropped)
         self.close(status)
 
     def forget(self) -> int:
@@ -160,12 +161,15 @@ class SweepWriter(ChildWriter):
             self.store.delete(found_of(run).place)
         return len(found)
 
-    def _write_or_raise(self, finished: Any, failed: Mapping[str, str]) -> None:
+    def _write_or_raise(
+        self, finished: Any, failed: Mapping[str, str], dropped: Mapping[str, int] | None = None
+    ) -> None:
         finished = list(finished)
-        errors = self.write(finished, failed)
+        errors = self.write(finished, failed, dropped)
         if errors:  # once more: a slow answer is no outage
             again = [record for record in finished if record.run_id in errors]
-            errors = self.write(again, {r: failed[r] for r in errors if r in failed})
+            lost = {r: step for r, step in (dropped or {}).items() if r in errors}
+            errors = self.write(again, {r: failed[r] for r in errors if r in failed}, lost)
         for error in errors.values():
             raise error
 
