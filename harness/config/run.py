@@ -11,7 +11,7 @@ import functools
 import hashlib
 import json
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -188,12 +188,16 @@ class Optim(Remembers):
     embed_lr: float | None = knob(None, above=0.0, high=1e9, help="null = optim.lr")
     momentum: float = knob(0.0, low=0.0, below=1.0)
     schedule: str = knob(
-        "step", component=SCHEDULES, help="step: a tenth from half way; cosine: to 0 at the end"
+        "step", component=SCHEDULES, help="step: one drop; cosine: to 0 at the end"
     )
+    schedule_at: float = knob(0.5, low=0.0, high=1.0, unit="share of the steps, before a drop")
+    schedule_factor: float = knob(0.1, low=0.0, high=1e3, unit="multiple of the rate, from there")
+    warmup: int = knob(0, low=0, high=100_000_000, unit="steps of linear warm-up")
     params: Mapping[str, Any] = settings_of_its_own("name")
 
     def __post_init__(self) -> None:
         check("optim.", self)
+        self._check_schedule()
         if self.momentum > 0 and "momentum" not in self.spec.settings:
             built_in = OPTIMIZERS.built_in()
             able = [name for name in built_in if "momentum" in OPTIMIZERS.get(name).settings]
@@ -207,10 +211,32 @@ class Optim(Remembers):
         """All that is known of this optimizer."""
         return OPTIMIZERS.bind(self.name, self.params)
 
+    def _check_schedule(self) -> None:
+        """ConfigError for a setting of a schedule that the one chosen does not read."""
+        reads = SCHEDULES.get(self.schedule, "optim.schedule").settings
+        known = [SCHEDULES.get(name) for name in SCHEDULES.built_in()]
+        for name in dict.fromkeys(own for spec in known for own in spec.settings):
+            value, default = getattr(self, name), field_rules()[f"optim.{name}"]["default"]
+            if name not in reads and value != default:
+                able = [s for s in SCHEDULES.built_in() if name in SCHEDULES.get(s).settings]
+                raise ConfigError(
+                    f"optim.{name} is {shown(value)}, which optim.schedule={self.schedule} does "
+                    f"not read; use {' or '.join(f'optim.schedule={s}' for s in able)}, or "
+                    f"optim.{name}={shown(default)}."
+                )
+
+    def _schedule(self) -> Callable[[int, int], float]:
+        spec = SCHEDULES.get(self.schedule, "optim.schedule")
+        own = {name: getattr(self, name) for name in spec.settings}
+        return functools.partial(spec.factor, **own)
+
     def factor(self, step: int, steps: int) -> float:
-        """Multiple of the learning rate that step `step`, from 0, of `steps` uses."""
-        find = functools.partial(SCHEDULES.get, self.schedule, "optim.schedule")
-        return self.once("schedule", find).factor(step, steps)
+        """Multiple of the learning rate that step `step`, from 0, of `steps` uses.
+
+        The schedule's; in the first `warmup` steps a share of it that grows in a straight line.
+        """
+        factor = self.once("schedule", self._schedule)(step, steps)
+        return factor if step >= self.warmup else factor * (step + 1) / self.warmup
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -36,12 +36,16 @@ def test_a_step_is_torchs(name):
 
 
 def test_schedules_by_hand():
-    at = {name: SCHEDULES.get(name).factor for name in SCHEDULES}
+    at = {name: Optim(schedule=name).factor for name in SCHEDULES}
     assert [at["step"](k, 10) for k in (0, 4, 5, 9)] == [1.0, 1.0, 0.1, 0.1]
     assert [at["step"](k, 3) for k in range(3)] == [1.0, 1.0, 0.1]  # half way is 1.5
     assert [at["constant"](k, 10) for k in (0, 9)] == [1.0, 1.0]
     assert at["cosine"](0, 10) == 1.0 and at["cosine"](5, 10) == 0.5
     assert at["cosine"](10, 10) == 0.0
+    late = Optim(schedule_at=0.14, schedule_factor=0.5)
+    assert [late.factor(k, 50) for k in (6, 7)] == [1.0, 0.5]  # .14 of 50 is 7, not a trace more
+    warm = Optim(schedule="constant", warmup=4)
+    assert [warm.factor(k, 10) for k in range(5)] == [0.25, 0.5, 0.75, 1.0, 1.0]
 
 
 @pytest.mark.parametrize(("registry", "name"), [(OPTIMIZERS, "adan"), (SCHEDULES, "cosin")])
@@ -53,6 +57,8 @@ def test_an_unknown_name_is_refused_at_the_lookup(registry, name):
 def test_a_setting_that_is_not_read_is_refused():
     with pytest.raises(ConfigError, match=r"optim\.momentum is 0\.9.*optim=sgd.*optim=momentum"):
         Optim(momentum=0.9)
+    with pytest.raises(ConfigError, match=r"optim\.schedule_at is 0\.7.*schedule=cosine"):
+        Optim(schedule="cosine", schedule_at=0.7)
 
 
 def test_an_optimizer_of_a_users_own(monkeypatch):

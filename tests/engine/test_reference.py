@@ -139,16 +139,21 @@ def test_optimizers_equal_the_hand_loop(hidden, optim, move):
 
 
 @pytest.mark.parametrize(
-    ("schedule", "factor"),
+    ("settings", "factor"),
     [
-        ("constant", lambda t: 1.0),
-        ("step", lambda t: 1.0 if t < 3 else 0.1),  # half of 6 steps
-        ("cosine", lambda t: (1 + math.cos(math.pi * t / STEPS)) / 2),
+        ({"schedule": "constant"}, lambda t: 1.0),
+        ({"schedule": "step"}, lambda t: 1.0 if t < 3 else 0.1),  # half of 6 steps
+        (
+            {"schedule": "step", "schedule_at": 0.75, "schedule_factor": 0.3},  # 4.5 of 6
+            lambda t: 1.0 if t < 5 else 0.3,
+        ),
+        ({"schedule": "cosine"}, lambda t: (1 + math.cos(math.pi * t / STEPS)) / 2),
+        ({"schedule": "constant", "warmup": 4}, lambda t: (0.25, 0.5, 0.75, 1.0, 1.0, 1.0)[t]),
     ],
 )
-def test_schedules_and_the_embedding_rate(schedule, factor):
+def test_schedules_and_the_embedding_rate(settings, factor):
     data, w = toy(), start()
-    run = config(optim={"lr": 0.2, "embed_lr": 0.7, "schedule": schedule})
+    run = config(optim={"lr": 0.2, "embed_lr": 0.7, **settings})
     got, _ = reference_train(run, data, w, batches())
     want = hand_loop(
         w, data, batches(), sgd, lr=lambda t: 0.2 * factor(t), embed_lr=lambda t: 0.7 * factor(t)

@@ -144,9 +144,16 @@ def test_regularizers_train_as_the_oracle(name, optim, scope):
     )
 
 
-@pytest.mark.parametrize("schedule", ["step", "constant", "cosine"])
-def test_schedules_train_as_the_oracle(schedule):
-    assert_agrees(tiny(optim=Optim(schedule=schedule)))
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"schedule": "step"}, {"schedule": "constant"}, {"schedule": "cosine"},
+        {"schedule": "step", "schedule_at": 0.75, "schedule_factor": 0.3, "warmup": 5},
+        {"schedule": "cosine", "warmup": 7},
+    ],
+)  # fmt: skip
+def test_schedules_train_as_the_oracle(settings):
+    assert_agrees(tiny(optim=Optim(**settings)))
 
 
 @pytest.mark.parametrize("loss", ["squared_error", "binary_cross_entropy", "max_margin"])

@@ -161,12 +161,13 @@ def penalty(run: RunConfig, net: PlainNet) -> Tensor:
 
 def lr_factor(run: RunConfig, step: int) -> float:
     """The schedule's factor on both learning rates at update `step` (0-based)."""
-    steps = run.train.steps
-    if run.optim.schedule == "step":
-        return 0.1 if step >= steps / 2 else 1.0
-    if run.optim.schedule == "cosine":
-        return 0.5 * (1 + math.cos(math.pi * step / steps))
-    return 1.0
+    steps, o = run.train.steps, run.optim
+    warm = min(1.0, (step + 1) / o.warmup) if o.warmup else 1.0
+    if o.schedule == "step":
+        return warm * (o.schedule_factor if step >= steps * o.schedule_at else 1.0)
+    if o.schedule == "cosine":
+        return warm * 0.5 * (1 + math.cos(math.pi * step / steps))
+    return warm
 
 
 def optimizer(run: RunConfig, net: PlainNet) -> torch.optim.Optimizer:

@@ -1,8 +1,15 @@
-"""One drop: the full rate at first, a tenth of it from half way, as in the makemore lecture."""
+"""One drop: the full rate at first, then a part of it, as in the makemore lecture."""
 
 from harness.components.schedules import ScheduleSpec
 
+
+def factor(step: int, steps: int, *, schedule_at: float, schedule_factor: float) -> float:
+    """1 until that share of the steps is done, then the factor."""
+    done = round(schedule_at * steps, 6)  # .14 of 50 is 7 steps, in floating point a trace more
+    return 1.0 if step < done else schedule_factor
+
+
 SPEC = ScheduleSpec(
-    factor=lambda step, steps: 1.0 if 2 * step < steps else 0.1,
-    summary="a tenth from half way",
-)
+    factor=factor, settings=("schedule_at", "schedule_factor"),
+    summary="a tenth from half way, or what schedule_at and schedule_factor say",
+)  # fmt: skip
