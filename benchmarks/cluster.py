@@ -38,7 +38,7 @@ SMALL = {"data": Data(fraction=0.02), "model": Model(n_embd=4, hidden=(32,))}
 
 def pretend(text: str, template: bytes, seconds: float, apart: bool) -> Iterator[Any]:
     """In place of ray_task.train_chunk: sleep, then a copy of one record for every run."""
-    order, record = json.loads(text), unpack(template)
+    order, (record,) = json.loads(text), unpack(template)
     time.sleep(seconds)
     copies = [
         dataclasses.replace(
@@ -47,15 +47,14 @@ def pretend(text: str, template: bytes, seconds: float, apart: bool) -> Iterator
         for run_id, config in order["runs"].items()
     ]
     ids = list(order["runs"])
+    done = {"kind": "finished", "run_ids": ids}
     if apart:
-        said = [{"kind": "record", "run_ids": [i], "blob": n} for n, i in enumerate(ids)]
-        yield json.dumps([*said, {"kind": "finished", "run_ids": ids}]), list(map(pack, copies))
+        yield json.dumps([{"kind": "records", "blob": 0}, done]), [pack(copies)]
         return
     ledger = Ledger(order["ledger"])
     assert sees(ledger.root, order["probe"])
-    for copy in copies:
-        ledger.write(copy)
-    yield json.dumps([{"kind": "finished", "run_ids": ids}]), []
+    ledger.write_many(copies)
+    yield json.dumps([done]), []
 
 
 class Pretending(RayExecutor):
@@ -94,7 +93,7 @@ def main() -> None:
     parser.add_argument("--apart", action="store_true", help="no shared folder: records travel")
     args = parser.parse_args()
     base = {"train": Train(steps=200), "engine": Engine(chunk=CHUNK), **SMALL}
-    template = pack(train([RunConfig(**base)])[0])
+    template = pack(train([RunConfig(**base)]))
     runs = [RunConfig(seed=seed, **base) for seed in range(args.runs)]
     nodes = Nodes(initialize_head=True, head_node_args={"num_cpus": 0, **NODE})
     for _ in range(args.nodes):

@@ -12,37 +12,19 @@ import time
 
 import pytest
 
-from harness.config.run import Data, Engine, Model, RunConfig, Train
+from harness.config.run import RunConfig
 from harness.config.settings import Cluster, Ray, Slurm
 from harness.engine.train import train
 from harness.errors import ConfigError
 from harness.execution import interface
-from harness.execution.interface import (
-    EXECUTORS,
-    Ended,
-    Event,
-    Place,
-    Task,
-    check_executor,
-    open_executor,
-    retry,
-    run_jobs,
-)
+from harness.execution.interface import EXECUTORS, Ended, Task, check_executor, retry
 from harness.records.durable import LedgerError
 from harness.records.ledger import Ledger
 from tests.support.driven import ROOT, numbers, numbers_of, wait_for
 from tests.support.faults import Orders
+from tests.support.stand import Stand, runs_of
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("default")]
-
-SMALL = {"data": Data(fraction=0.02), "model": Model(n_embd=4, hidden=(8,))}
-
-
-def runs_of(steps, seeds=range(4), **engine):
-    return [
-        RunConfig(seed=s, train=Train(steps=steps), engine=Engine(chunk=2, **engine), **SMALL)
-        for s in seeds
-    ]
 
 
 @pytest.fixture(scope="module")
@@ -71,32 +53,6 @@ def at(kind, orders, tmp_path):
     ledger.prepare()
     yield Stand(ledger, *kind)
     orders.end()
-
-
-class Stand:
-    """One executor after another over the same ledger."""
-
-    def __init__(self, ledger, name, cluster):
-        self.ledger, self.name, self.cluster = ledger, name, cluster
-        self.events: list[Event] = []
-
-    def run(self, runs, *, stop=None, seconds=30.0, replace=False):
-        place = Place(
-            ledger=self.ledger, name="0123456789abcdef", processes=2, cluster=self.cluster,
-            checkpoint_seconds=seconds, replace=replace, live=("nll/val",),
-        )  # fmt: skip
-        self.events = []
-        run_jobs(
-            runs, executor=open_executor(self.name, place), place=place,
-            on_event=self.events.append, stop=stop or threading.Event(),
-        )  # fmt: skip
-
-    def ids(self, kind):
-        return sorted({run for event in self.events if event.kind == kind for run in event.run_ids})
-
-    @property
-    def notes(self):
-        return " ".join(event.message for event in self.events if event.kind == "note")
 
 
 def test_every_run_is_trained_once_and_bitwise_as_in_this_process(at):
