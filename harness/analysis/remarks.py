@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +25,7 @@ def about_runs(table: SweepTable, found: SweepTable) -> list[str]:
         if (count := status.count(word))
     ]
     out += partial.remarks(found.rows(partial.READ))
+    out += about_machines(found)
     if "memorised/evidence" in found.metrics:
         sure = int((found.runs["memorised/evidence"] > CERTAIN).sum())
         if sure:
@@ -33,6 +35,24 @@ def about_runs(table: SweepTable, found: SweepTable) -> list[str]:
                 "(memorised/evidence), which no model does that has not seen them."
             )
     return out
+
+
+def about_machines(table: SweepTable) -> list[str]:
+    """That runs were trained on machines of several kinds, and what they differ in."""
+    kinds = Counter(kind for kind in table.runs["machine"].tolist() if kind)
+    if len(kinds) < 2:
+        return []
+    parts = [kind.split(", ") for kind, _ in kinds.most_common()]
+    alike = set.intersection(*map(set, parts))
+    each = "; ".join(
+        f"{_runs(count)} on {', '.join(one for one in own if one not in alike)}"
+        for own, (_, count) in zip(parts, kinds.most_common(), strict=True)
+    )
+    sentence = (
+        f"Trained on machines of {len(kinds)} kinds ({each}): between them a run's numbers agree "
+        "to rounding, not to the last bit."
+    )
+    return [sentence]
 
 
 def about_reading(

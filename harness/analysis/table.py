@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from harness.records.record import RunRecord
 
 SEEDS = ("seed", "init.seed", "train.batch_seed", "data.split_seed")
-IDS = ("status", "name", "run_id", "config_id", "verdict", "start", "sweep_id", "mlflow_run_id",
-       "error")  # fmt: skip
+IDS = ("status", "name", "run_id", "config_id", "verdict", "start", "machine", "sweep_id",
+       "mlflow_run_id", "error")  # fmt: skip
 CURVE_COLUMNS = ("run_id", "name", "step", "value")
 
 

@@ -1,4 +1,7 @@
-"""`harness doctor`: what this machine offers, and how to get what it lacks. Writes nothing."""
+"""`harness doctor`: what this machine offers, and how to get what it lacks.
+
+Writes nothing but the kernels, which it builds in the user's cache as the first run would.
+"""
 
 from __future__ import annotations
 
@@ -42,7 +45,7 @@ def rows(ledger: str, uri: str | None) -> Iterator[Row]:
     yield "cores", _cores(), ""
     memory = system.total_memory()
     yield "memory", "unknown" if memory is None else system.gib(memory), ""
-    yield "kernels", _kernels(), ""
+    yield _kernels()
     yield _compiler()
     yield _card()
     for name, (what, packages) in EXTRAS.items():
@@ -85,9 +88,13 @@ def _cores() -> str:
     return f"{count} usable, {system.same_bits()['cpu']}"
 
 
-def _kernels() -> str:
-    native = importlib.util.find_spec("harness.engine.native")
-    return "torch" if native is None else "torch, and native code built on first use"
+def _kernels() -> Row:
+    from harness.engine.kernel import unavailable
+
+    why = unavailable()
+    if why:
+        return "kernels", "torch alone, several times slower than native code", why
+    return "kernels", "native code, built for this processor", ""
 
 
 def _compiler() -> Row:

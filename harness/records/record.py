@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from harness.config.foreign import recall
 from harness.config.run import Known, RunConfig, run_config, unnest
 from harness.records.verdicts import VERDICTS
+from harness.system import KEYS
 
 if TYPE_CHECKING:
     import torch
@@ -132,15 +133,23 @@ def _finite(name: str, steps: Iterable[int], values: Iterable[float]) -> Curve:
     return (steps_N, values_N) if keep.all() else (steps_N[keep], values_N[keep])
 
 
+def machine_of(known: Mapping[str, Any]) -> str | None:
+    """The kind of machine that trained a run, in words, from its provenance or tags."""
+    parts = [f"{key} {known[key]}" for key in KEYS if key != "kernel" and known.get(key)]
+    return ", ".join(parts) or None
+
+
 def table_row(plain: Mapping[str, Any]) -> dict[str, Any]:
     """One flat row of a table of runs: ids, verdict, settings (group.key), metrics (name/split).
 
-    start: the kind of its start (see theory.advice), None in records of the first version.
+    start: the kind of its start (see theory.advice); machine: see `machine_of`. Both None in
+    records of the first version.
     """
     row: dict[str, Any] = {"run_id": plain["run_id"], "config_id": plain["config_id"]}
     row["verdict"] = plain["verdict"]
     row |= unnest(plain["config"])
-    row["start"] = plain.get("provenance", {}).get("start_kind")
+    known = plain.get("provenance", {})
+    row["start"], row["machine"] = known.get("start_kind"), machine_of(known)
     row |= plain["summary"]
     row["warnings"] = len(plain["warnings"])
     return row

@@ -20,6 +20,7 @@ from markupsafe import Markup
 
 from harness.analysis import findings
 from harness.analysis.effects import Swept, config_of
+from harness.analysis.remarks import about_machines
 from harness.errors import HarnessError
 from harness.numerics.digits import number
 from harness.render import report_tables as tables
@@ -79,7 +80,8 @@ def build(table: SweepTable) -> str:
         verdicts=tables.verdicts(swept), diverged=tables.diverged(swept),
         failed=tables.failed(swept),
         floors=[(n, floors[n], FLOOR_WORDS[n]) for n in FLOOR_WORDS if n in floors],
-        data=tables.data(swept), machine=tables.machine(table.meta), settings=tables.shared(swept),
+        data=tables.data(swept), machine=tables.machine(table.meta),
+        kinds=about_machines(table), settings=tables.shared(swept),
         overrides=[
             shlex.quote(tables.without_folder(str(o))) for o in table.meta.get("overrides") or ()
         ],

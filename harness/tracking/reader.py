@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness.errors import ConfigError, HarnessError
-from harness.records.record import CURVES, WEIGHTS, read_curves
+from harness.records.record import CURVES, WEIGHTS, machine_of, read_curves
+from harness.system import KEYS
 from harness.tracking.addresses import redacted, sqlite_file, store_address
 from harness.tracking.client import PAGE, open_client
 from harness.tracking.curves import curves_of
@@ -169,6 +170,7 @@ def child_row(run: Any) -> dict[str, Any]:
         "config_id": tags.get("harness.config_id"),
         "verdict": tags.get("harness.verdict"),
         "start": tags.get("harness.start_kind"),
+        "machine": machine_of({key: tags.get(f"harness.{key}") for key in KEYS}),
     }
     row |= {key: setting(text) for key, text in run.data.params.items()}
     row |= run.data.metrics

@@ -251,6 +251,19 @@ def test_certified_memorisation_is_remarked():
     assert any("memorisation in 1 run" in remark for remark in compare(table(*rows)).remarks)
 
 
+def test_machines_of_two_kinds_are_remarked_with_what_they_differ_in():
+    chips = [
+        "torch 2, cpu A, device cpu",
+        "torch 2, cpu A, device cpu",
+        "torch 2, cpu B, device cpu",
+    ]
+    rows = [run(seed=s, machine=chip, **{"nll/val": 2.0}) for s, chip in enumerate(chips)]
+    (said,) = [one for one in compare(table(*rows)).remarks if "machines" in one]
+    assert "of 2 kinds (2 runs on cpu A; 1 run on cpu B)" in said and "to rounding" in said
+    alike = [run(seed=s, machine=m, **{"nll/val": 2.0}) for s, m in ((0, chips[0]), (1, None))]
+    assert not any("machines" in one for one in compare(table(*alike)).remarks)
+
+
 def test_where_the_spread_comes_from_is_told_when_seeds_are_swept_apart():
     rows = []
     for i in range(2):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import sqlite3
 
 import numpy as np
@@ -16,6 +17,7 @@ from harness.analysis.table import join, known_column, table_of
 from harness.config.settings import Tracking
 from harness.records.ledger import Ledger
 from harness.records.manifests import new_sweep
+from harness.render.report import build
 from harness.tracking.reader import MlflowReader, setting
 from harness.tracking.tracker import open_tracking
 from tests.support.made import made_record
@@ -205,3 +207,22 @@ def test_columns_are_known_by_short_names():
 )  # fmt: skip
 def test_parameters_are_read_back_as_values(text, value):
     assert setting(text) == value
+
+
+@pytest.mark.parametrize("mlflow", [False, True])
+def test_the_kind_of_machine_of_each_run_is_kept_wherever_it_is_read(tmp_path, mlflow):
+    ledger, uri = Ledger(tmp_path / "runs"), f"sqlite:///{tmp_path / 'mlflow.db'}"
+    runs = records((1.0,), seeds=3)
+    kinds = [{"cpu": "A", "machine": "x86_64"}] * 2 + [{"cpu": "B", "machine": "x86_64"}]
+    runs = [
+        dataclasses.replace(record, provenance={**record.provenance, **kind})
+        for record, kind in zip(runs, kinds, strict=True)
+    ]
+    sweep = keep(ledger, runs, uri=uri)
+    found = read_sweep(sweep.sweep_id, **({"uri": uri} if mlflow else {"ledger": ledger}))
+    want = {record.run_id: f"torch 2.13.0, machine x86_64, cpu {kind['cpu']}, device cpu"
+            for record, kind in zip(runs, kinds, strict=True)}  # fmt: skip
+    assert dict(zip(found.runs["run_id"], found.runs["machine"], strict=True)) == want
+    sentence = "Trained on machines of 2 kinds (2 runs on cpu A; 1 run on cpu B)"
+    assert any(sentence in one for one in compare(found).remarks)
+    assert sentence in build(found)

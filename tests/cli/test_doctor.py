@@ -6,6 +6,7 @@ import pytest
 
 from harness.cli import doctor
 from harness.cli import main as cli
+from harness.engine import kernel
 from tests.support.driven import free_port
 
 
@@ -39,6 +40,13 @@ def test_a_machine_without_a_compiler_is_told_how_to_get_one(monkeypatch):
     assert doctor._compiler()[1:] == (
         "none", "apt install g++ (for native kernels; torch does without)"
     )  # fmt: skip
+
+
+def test_kernels_that_cannot_be_had_are_told_with_the_reason(monkeypatch):
+    assert doctor._kernels() == ("kernels", "native code, built for this processor", "")
+    monkeypatch.setattr(kernel, "unavailable", lambda: "no C++ compiler was found; install one")
+    _, text, remedy = doctor._kernels()
+    assert text.startswith("torch alone") and remedy == "no C++ compiler was found; install one"
 
 
 def test_a_server_that_is_down_and_a_wrong_address_are_told(tmp_path, monkeypatch, capsys):

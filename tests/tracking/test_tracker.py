@@ -416,11 +416,11 @@ def test_a_store_that_dies_midway_costs_nothing_that_sync_does_not_write(
     real, calls = SweepWriter.write, []
     monkeypatch.setattr(tracking, "BATCH", 2)
 
-    def dying(self, finished, failed):
+    def dying(self, *given):
         calls.append(len(calls))
         if len(calls) > 1:
             raise ConnectionError("gone: postgresql://me:secret@db/x")
-        return real(self, finished, failed)
+        return real(self, *given)
 
     monkeypatch.setattr(SweepWriter, "write", dying)
     with pytest.warns(TrackingWarning) as told:
