@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from harness.config.automatic import FOLLOWS, follows, spelled
 from harness.config.run import RunConfig
 from harness.errors import ConfigError, nearest, shown
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 SEEDS = ("seed", "init.seed", "train.batch_seed", "data.split_seed")
 IDS = ("status", "name", "run_id", "config_id", "verdict", "start", "machine", "sweep_id",
        "mlflow_run_id", "error")  # fmt: skip
+SOURCES_OF_THEM = ("data.name", "init.bias", "optim.lr", "train.steps", "seed")  # see FOLLOWS
 CURVE_COLUMNS = ("run_id", "name", "step", "value")
 
 
@@ -51,8 +53,18 @@ class SweepTable:
 
     @cached_property
     def varying(self) -> tuple[str, ...]:
-        """Settings that differ between the runs, in the order of the config, seeds too."""
-        return tuple(key for key in self.settings if _differs(self.runs[key]))
+        """Settings that differ between the runs, in the order of the config, seeds too.
+
+        One that follows another in all of them, such as optim.embed_lr, does not vary by itself.
+        """
+        return tuple(
+            key for key in self.settings
+            if _differs(self.runs[key]) and not follows(self._following, key)
+        )  # fmt: skip
+
+    @cached_property
+    def _following(self) -> list[dict[str, Any]]:
+        return self.rows([*FOLLOWS, *SOURCES_OF_THEM])
 
     def rows(self, columns: Iterable[str] = ()) -> list[dict[str, Any]]:
         """The runs as plain rows, of these columns or of all; missing numbers are nan or None."""
@@ -116,7 +128,9 @@ def make_table(
     data["sweep_id"] = [meta.get("sweep_id")] * len(frame)
     order = {key: place for place, key in enumerate(RunConfig().flat())}
     known = sorted((k for k in settings if k in frame), key=lambda k: order.get(k, len(order)))
-    data |= {key: _objects(frame[key]) for key in known}
+    columns = [_objects(frame[key]) for key in known]
+    own = spelled([dict(zip(known, row, strict=True)) for row in zip(*columns, strict=True)])
+    data |= {key: [flat[key] for flat in own] for key in known}
     metrics = []
     for key in frame.columns:
         if key in IDS or key in known:

@@ -10,8 +10,10 @@ import dataclasses
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
+from harness.config.automatic import follows, spelled, varying
 from harness.config.foreign import recall, stored_components
 from harness.config.labels import short_names, text
 from harness.config.run import RunConfig, differing, field_rules, nest, sweep_id, unnest
@@ -83,6 +85,19 @@ class SweepManifest:
     confirms: Mapping[str, Any] = field(default_factory=dict)
     # ^ of a sweep that confirms another: its id, the metric, the configurations chosen by it
 
+    @cached_property
+    def settings(self) -> dict[str, dict[str, Any]]:
+        """run_id -> its flat settings as they are shown (see config.automatic)."""
+        flats = Configs.of(self.configs).flat()
+        return _spelled({run_id: flats[run_id] for run_id in self.run_ids})
+
+    @property
+    def shared(self) -> dict[str, Any]:
+        """The settings that are the same in every run."""
+        rows = list(self.settings.values())
+        apart = set(differing(rows))
+        return {key: value for key, value in (rows[0] if rows else {}).items() if key not in apart}
+
     def to_plain(self) -> dict[str, Any]:
         """JSON values; settings that all runs share are held once."""
         configs = Configs.of(self.configs)
@@ -123,12 +138,13 @@ class SweepManifest:
         ids = (*self.run_ids, *(r for r in other.run_ids if r not in self.configs))
         flats = {**Configs.of(other.configs).flat(), **Configs.of(self.configs).flat()}
         flats = {run_id: flats[run_id] for run_id in ids}
-        keys = differing(list(flats.values()))
+        shown = _spelled(flats)
+        keys = varying(list(shown.values()))
         return dataclasses.replace(
             self,
             run_ids=ids,
             configs=Configs.shared(flats),
-            names=_names(flats, keys),
+            names=_names(shown, keys),
             varying=tuple(keys),
             overrides=(*self.overrides, *(o for o in other.overrides if o not in self.overrides)),
             components={**other.components, **self.components},
@@ -144,13 +160,14 @@ def new_sweep(
 ) -> SweepManifest:
     """The manifest of run_id -> config, created now."""
     flats = {run_id: config.flat() for run_id, config in runs.items()}
-    keys = differing(list(flats.values()))
+    shown = _spelled(flats)
+    keys = varying(list(shown.values()))
     return SweepManifest(
         sweep_id=sweep_id(runs),
         created_ms=time.time_ns() // 1_000_000,
         run_ids=tuple(runs),
         configs=Configs.shared(flats),
-        names=dict(names or _names(flats, keys)),
+        names=dict(names or _names(shown, keys)),
         varying=tuple(keys),
         overrides=tuple(overrides),
         tracking=tracking or {},
@@ -182,12 +199,17 @@ def run_names(runs: Mapping[str, RunConfig]) -> dict[str, str]:
     What is chosen by name comes first, by its name alone: columns of run names are narrow. A key is
     shortened to its last part where no other varying key ends alike.
     """
-    flats = {run_id: config.flat() for run_id, config in runs.items()}
-    return _names(flats, differing(list(flats.values())))
+    shown = _spelled({run_id: config.flat() for run_id, config in runs.items()})
+    return _names(shown, varying(list(shown.values())))
 
 
-def _names(flats: Mapping[str, Mapping[str, Any]], varying: Sequence[str]) -> dict[str, str]:
-    keys = sorted(varying, key=lambda key: not key.endswith(".name"))
+def _spelled(flats: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Settings as names and lists show them (see config.automatic), by run id."""
+    return dict(zip(flats, spelled(list(flats.values())), strict=True))
+
+
+def _names(flats: Mapping[str, Mapping[str, Any]], told: Sequence[str]) -> dict[str, str]:
+    keys = sorted(told, key=lambda key: not key.endswith(".name"))
     label = short_names(keys)
     out = {}
     for run_id, flat in flats.items():
@@ -201,13 +223,14 @@ def describe(config: RunConfig) -> str:
 
     Loss, scale of the initial weights and seed, and what is not at its default.
     """
-    return _described(config.flat())
+    return _described(spelled([config.flat()])[0])
 
 
 def _described(flat: Mapping[str, Any]) -> str:
     default = RunConfig().flat()
     rules = field_rules()
-    told = [k for k in flat if flat[k] != default.get(k) and rules.get(k, {}).get("numeric", True)]
+    own = [k for k in flat if flat[k] != default.get(k) and not follows([flat], k)]
+    told = [k for k in own if rules.get(k, {}).get("numeric", True)]
     named = dict.fromkeys(["loss.name", "init.weight_scale", *told, "seed"])
     keys = sorted(named, key=lambda key: key.endswith("seed"))  # seeds last
     label = short_names(keys)

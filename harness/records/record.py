@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from harness.config.automatic import spelled
 from harness.config.foreign import recall
 from harness.config.run import Known, RunConfig, run_config, unnest
 from harness.records.verdicts import VERDICTS
@@ -147,7 +148,7 @@ def table_row(plain: Mapping[str, Any]) -> dict[str, Any]:
     """
     row: dict[str, Any] = {"run_id": plain["run_id"], "config_id": plain["config_id"]}
     row["verdict"] = plain["verdict"]
-    row |= unnest(plain["config"])
+    row |= spelled([unnest(plain["config"])])[0]
     known = plain.get("provenance", {})
     row["start"], row["machine"] = known.get("start_kind"), machine_of(known)
     row |= plain["summary"]

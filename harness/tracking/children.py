@@ -202,7 +202,7 @@ class ChildWriter:
         again = run_id in self.ended
         return Entry(
             name=self._name(run_id), start_ms=self._start(run_id), own=own,
-            params=projection.param_values(self.sweep.configs[run_id]), reopen=again,
+            params=projection.param_values(self.sweep.settings[run_id]), reopen=again,
             without=() if not again or more.get("status") in ("FAILED", "KILLED") else ERRORS,
             **more,
         )  # fmt: skip

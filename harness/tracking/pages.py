@@ -66,7 +66,7 @@ def description(sweep: SweepManifest, rows: Sequence[Mapping[str, Any]]) -> str:
     if sweep.varying:
         lines.append("\nWhat varies:\n")
         for key in sweep.varying:
-            seen = {text(_at(config, key)) for config in sweep.configs.values()}
+            seen = {text(flat.get(key)) for flat in sweep.settings.values()}
             values = sorted(seen, key=_order)
             more = f", ... ({len(values)} values)" if len(values) > 12 else ""
             lines.append(f"- `{key}`: {', '.join(values[:12])}{more}")
@@ -92,13 +92,6 @@ def _order(shown: str) -> tuple[int, float, str]:
         return 0, float(shown), shown
     except ValueError:
         return 1, 0.0, shown
-
-
-def _at(nested: Mapping[str, Any], key: str) -> Any:
-    value: Any = nested
-    for part in key.split("."):
-        value = value[part]
-    return value
 
 
 def runs_parquet(

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from harness.config.run import unnest
 from harness.records.record import RunRecord, environment, table_row
 from harness.records.saved import overrides_of
 from harness.records.verdicts import words
@@ -31,9 +30,9 @@ TAG_LENGTH = 5000  # characters of a tag's value; MLflow's own limit has changed
 STEP_POINTS = 26  # points of each of them in MLflow, about; all are in curves.parquet
 
 
-def param_values(config: Mapping[str, Any]) -> dict[str, str]:
-    """Nested settings as MLflow params: group.key -> text."""
-    return {key: text(value) for key, value in unnest(config).items()}
+def param_values(settings: Mapping[str, Any]) -> dict[str, str]:
+    """Flat settings as MLflow params: group.key -> text."""
+    return {key: text(value) for key, value in settings.items()}
 
 
 def text(value: Any) -> str:

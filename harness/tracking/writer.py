@@ -49,8 +49,7 @@ class SweepWriter(ChildWriter):
         self._connect()
         self.store.settle()
         if not self.single:
-            first = projection.param_values(next(iter(self.sweep.configs.values()), {}))
-            shared = {k: v for k, v in first.items() if k not in self.sweep.varying}
+            shared = projection.param_values(self.sweep.shared)
             mine = {TAG: owner(), **pages.parent_tags(self.sweep)}
             again = {TAG: owner(), **pages.size_tags(self.sweep), **projection.own_tags(self.sweep)}
             if self.table:

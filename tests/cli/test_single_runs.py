@@ -126,3 +126,20 @@ def test_a_report_of_single_runs(runs, tmp_path, capsys):
 def test_into_joins_sweeps_alone(runs):
     with pytest.raises(ConfigError, match="there is no sweep"):
         Ledger("runs").read_sweep(runs[3].run_id)
+
+
+def test_a_run_that_was_there_already_has_the_sweeps_own_values(tmp_path, monkeypatch, capsys):
+    """output_bias=zero, and embed_lr=.1 beside lr=.1, are the default written out."""
+    monkeypatch.chdir(tmp_path)
+    small = ("data.fraction=.02", "train.steps=10", "model.hidden=[8]", "tracking=off", "--quiet")
+    told(capsys, "train", *small)
+    told(capsys, "sweep", "init.output_bias=zero,normal", *small)
+    assert len(Ledger("runs").run_ids()) == 2  # the first was not trained again
+    out = told(capsys, "compare", "--where", "init.output_bias=zero", "--json").out
+    [row] = json.loads(out)
+    assert row["config"] == {"init.output_bias": "zero"}
+    names = [run["name"] for run in json.loads(told(capsys, "list", "newest", "--json").out)]
+    assert names == ["output_bias=zero", "output_bias=normal"]
+    told(capsys, "sweep", "optim.embed_lr=.05,.1", *small)
+    out = told(capsys, "compare", "--where", "optim.embed_lr=.1", "--json").out
+    assert [row["config"] for row in json.loads(out)] == [{"optim.embed_lr": 0.1}]
