@@ -24,7 +24,7 @@ from harness.analysis.grouping import (
 from harness.analysis.ordering import Order, twins_of
 from harness.analysis.pairing import differences_to
 from harness.analysis.remarks import about_reading, about_runs
-from harness.analysis.selection import Given, conditions, selected
+from harness.analysis.selection import Condition, Given, conditions, selected
 from harness.analysis.table import SweepTable, known_column, table_of
 from harness.config.labels import nll_unit, text
 from harness.errors import ConfigError, shown
@@ -134,7 +134,7 @@ def compare(
         rated, best = best_rates(found, values_NM, headline, by)
         if pooled_rates and rates == "best":
             found, values_NM = _part(found, best), values_NM[best]
-    keys = by or found.varying_settings
+    keys = by or _told_apart(table, found, conditions(table, where))
     code_N, labels = groups_of(found, keys, configs=not by)
     names = [n for n in (wanted or found.metrics) if n in found.metrics]
     rows, verdicts = _rows(found, values_NM, code_N, labels, names)
@@ -160,6 +160,15 @@ def compare(
         baseline=", ".join(f"{c.column}{c.sign}{text(c.value)}" for c in base),
         explained=variance_explained(found.runs, headline), remarks=remarks,
     )  # fmt: skip
+
+
+def _told_apart(
+    table: SweepTable, found: SweepTable, where: Sequence[Condition]
+) -> tuple[str, ...]:
+    """Settings that tell the rows apart, and those of the conditions that chose them."""
+    chosen = {one.column for one in where}
+    varying = found.varying_settings
+    return tuple(k for k in table.varying_settings if k in varying or k in chosen)
 
 
 def _rows(

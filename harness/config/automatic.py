@@ -13,13 +13,16 @@ from typing import Any
 
 from harness.components.sources import SOURCES
 from harness.config.run import differing
+from harness.errors import ConfigError, PluginError
 
 Flat = Mapping[str, Any]
 
 
 def _unique(flat: Flat) -> bool | None:
-    name = str(flat.get("data.name"))
-    return SOURCES.get(name).unique if name in SOURCES else None
+    try:
+        return SOURCES.get(str(flat.get("data.name"))).unique_words
+    except (ConfigError, PluginError):  # a source of an older or a foreign store
+        return None
 
 
 def _every(flat: Flat) -> int | None:

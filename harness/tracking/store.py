@@ -21,7 +21,7 @@ from harness.tracking.client import PAGE
 from harness.tracking.entries import Found, Place
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
     from mlflow import MlflowClient
 
@@ -144,6 +144,7 @@ class Store:
 
     def _put(self, place: Place | None, entry: Entry) -> Place:
         """At most three requests for a usual run: created, filled, ended."""
+        begun = place is not None
         if place is None:
             run = self.call(
                 lambda: self.client.create_run(
@@ -154,7 +155,10 @@ class Store:
             place = Place(mlflow_id=run.info.run_id, artifact_uri=run.info.artifact_uri)
         elif entry.reopen and entry.end is None:
             self.call(lambda: self.client.update_run(place.mlflow_id, status="RUNNING"))
-        self._log(place.mlflow_id, entry)
+        fixed: Collection[str] = ()
+        if begun and entry.reopen and entry.params:  # a param is written once; it keeps its value
+            fixed = self.call(lambda: self.client.get_run(place.mlflow_id)).data.params
+        self._log(place.mlflow_id, entry, fixed)
         for key in set(entry.without).difference(entry.tags):
             self._untag(place.mlflow_id, key)
         for data in entry.datasets:
@@ -164,11 +168,11 @@ class Store:
             self.end(place, entry.status, entry.end)
         return place
 
-    def _log(self, run: str, entry: Entry) -> None:
+    def _log(self, run: str, entry: Entry, fixed: Collection[str]) -> None:
         from mlflow.entities import Metric, Param, RunTag
 
         metrics = [Metric(name, value, at, step) for name, value, at, step in entry.points]
-        pairs = [Param(key, value) for key, value in entry.params.items()]
+        pairs = [Param(key, value) for key, value in entry.params.items() if key not in fixed]
         labels = [RunTag(key, value) for key, value in entry.tags.items()]
         while metrics or pairs or labels:  # a request holds 1,000 entities, 100 params, 100 tags
             head, metrics = metrics[:800], metrics[800:]

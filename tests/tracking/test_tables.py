@@ -192,3 +192,29 @@ def test_points_of_a_wider_run_are_its_latest_by_step_then_time_then_value(ledge
     assert plain(found[Store][0]) == plain(found[TableStore][0])
     assert plain(found[Store][1]) == plain(found[TableStore][1])
     assert found[Store][2] == found[TableStore][2] == 5
+
+
+@pytest.mark.parametrize("revisions", [(), tables.TESTED], ids=["client", "tables"])
+def test_a_param_that_an_older_version_spelled_otherwise_keeps_its_value(
+    ledger, monkeypatch, revisions
+):
+    """That version wrote optim.embed_lr=null; MLflow refuses to change a param."""
+    fresh_store("one.db")
+    monkeypatch.setattr(tables, "TESTED", revisions)
+    uri = store_address("sqlite:///one.db")
+    records = [made_record(seed) for seed in range(2)]
+    for record in records:
+        ledger.write(record)
+    sweep = ledger.write_sweep(new_sweep({r.run_id: r.config for r in records}))
+    SweepWriter(Tracking(), uri, sweep, ledger).open()
+    [parent] = search(uri, "tags.`harness.kind` = 'sweep'")
+    assert parent.data.params["optim.embed_lr"] == "0.1"
+    with sqlite3.connect("one.db") as store:
+        store.execute("UPDATE params SET value = 'null' WHERE key = 'optim.embed_lr'")
+    writer = SweepWriter(Tracking(), uri, sweep, ledger)
+    writer.open()
+    writer.write(records)
+    writer.close("FINISHED")
+    [parent] = search(uri, "tags.`harness.kind` = 'sweep'")
+    assert parent.data.params["optim.embed_lr"] == "null"
+    assert parent.info.status == "FINISHED"

@@ -126,7 +126,8 @@ def test_names_are_those_of_the_contract(ledger, store):
         assert set(run.data.params) == set(flat)
         assert run.data.params["seed"] == str(flat["seed"])
         assert run.data.params["model.hidden"] == "[200]"
-        assert run.data.params["optim.embed_lr"] == "null"
+        assert run.data.params["optim.embed_lr"] == "0.1"  # that of optim.lr
+        assert run.data.params["init.seed"] == "null"  # it follows seed
         want = {
             "mlflow.parentRunId": parent.info.run_id, "harness.run_id": record.run_id,
             "harness.config_id": record.config_id, "harness.sweep_id": sweep.sweep_id,
