@@ -13,7 +13,8 @@ from collections.abc import Callable
 import torch
 
 from benchmarks.lecture_loop import LectureLoop
-from harness.config.run import Data, RunConfig, Train
+from harness.config.groups import Data, Train
+from harness.config.run import RunConfig
 from harness.data.dataset import load_data
 from harness.engine.chunk import Chunk
 from harness.engine.device import one_thread

@@ -32,7 +32,7 @@ import sys
 import torch
 from torch.nn.functional import cross_entropy
 from benchmarks.lecture_loop import LectureLoop
-from harness.config.run import Data
+from harness.config.groups import Data
 from harness.data.dataset import load_data
 torch.set_num_threads(1)
 tracked = len(sys.argv) > 1

@@ -11,56 +11,53 @@ from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
 
-_HOMES = {
-    "ConfigError": "errors", "DataError": "errors", "HarnessError": "errors",
-    "Data": "config.run", "Engine": "config.run", "Init": "config.run", "Loss": "config.run",
-    "Model": "config.run", "Optim": "config.run", "Reg": "config.run", "RunConfig": "config.run",
-    "Train": "config.run", "run_config": "config.run",
-    "Dataset": "data.dataset", "load_data": "data.dataset",
-    "LossSpec": "components", "InitSpec": "components", "register": "components",
-    "expected_initial_loss": "theory.initial_loss",
-    "train": "tracking.session", "Tracking": "config.settings",
-    "RunRecord": "records.record",
-    "Ledger": "records.ledger",
-    "compare": "render.compare_table",
-    "load_run": "analysis.lookup",
-    "read_sweep": "analysis.sources",
-}  # fmt: skip
+_NAMES = {
+    "errors": ("ConfigError", "DataError", "HarnessError"),
+    "components": ("InitSpec", "LossSpec", "register"),
+    "config.groups": ("Data", "Engine", "Init", "Loss", "Model", "Optim", "Reg", "Train"),
+    "config.run": ("RunConfig", "run_config"),
+    "config.settings": ("Tracking",),
+    "data.dataset": ("Dataset", "load_data"),
+    "theory.initial_loss": ("expected_initial_loss",),
+    "records.record": ("RunRecord",),
+    "records.ledger": ("Ledger",),
+    "tracking.session": ("train",),
+    "analysis.lookup": ("load_run",),
+    "analysis.sources": ("read_sweep",),
+    "render.compare_table": ("compare",),
+}
 # no name here is also a module's: importing that module would replace the name
+_HOMES = {name: module for module, names in _NAMES.items() for name in names}
 
 __all__ = [*_HOMES]
 
-if TYPE_CHECKING:
-    from harness.config.run import (
-        Data as Data,
-    )
-    from harness.config.run import (
-        Engine as Engine,
-    )
-    from harness.config.run import (
-        Init as Init,
-    )
-    from harness.config.run import (
-        Loss as Loss,
-    )
-    from harness.config.run import (
-        Model as Model,
-    )
-    from harness.config.run import (
-        Optim as Optim,
-    )
-    from harness.config.run import (
-        Reg as Reg,
-    )
-    from harness.config.run import (
-        RunConfig as RunConfig,
-    )
-    from harness.config.run import (
-        Train as Train,
-    )
-    from harness.config.run import (
-        run_config as run_config,
-    )
+if TYPE_CHECKING:  # each again as itself: what a type checker takes as exported
+    from harness.analysis.lookup import load_run as load_run
+    from harness.analysis.sources import read_sweep as read_sweep
+    from harness.components import InitSpec as InitSpec
+    from harness.components import LossSpec as LossSpec
+    from harness.components import register as register
+    from harness.config.groups import Data as Data
+    from harness.config.groups import Engine as Engine
+    from harness.config.groups import Init as Init
+    from harness.config.groups import Loss as Loss
+    from harness.config.groups import Model as Model
+    from harness.config.groups import Optim as Optim
+    from harness.config.groups import Reg as Reg
+    from harness.config.groups import Train as Train
+    from harness.config.run import RunConfig as RunConfig
+    from harness.config.run import run_config as run_config
+    from harness.config.settings import Tracking as Tracking
+    from harness.data.dataset import Dataset as Dataset
+    from harness.data.dataset import load_data as load_data
+    from harness.errors import ConfigError as ConfigError
+    from harness.errors import DataError as DataError
+    from harness.errors import HarnessError as HarnessError
+    from harness.records.ledger import Ledger as Ledger
+    from harness.records.record import RunRecord as RunRecord
+    from harness.render.compare_table import compare as compare
+    from harness.theory.initial_loss import expected_initial_loss as expected_initial_loss
+    from harness.tracking.session import train as train
 
 
 def __getattr__(name: str) -> Any:

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 from harness.analysis.lookup import MLFLOW_DIGITS, in_mlflow, run_named
 from harness.analysis.places import Places, places
 from harness.config.foreign import recall
-from harness.config.run import RunConfig, nest, run_config
+from harness.config.keys import nest
+from harness.config.run import RunConfig, run_config
 from harness.config.settings import own_settings
 from harness.errors import ConfigError, HarnessError, shown
 from harness.records.ledger import Ledger

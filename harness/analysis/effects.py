@@ -18,8 +18,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from harness.analysis.table import SEEDS, plain_rows
+from harness.config.keys import OF_COMPONENTS, field_rules, nest, rule_of
 from harness.config.labels import nll_unit, short_name, text
-from harness.config.run import OF_COMPONENTS, RunConfig, field_rules, nest, rule_of, run_config
+from harness.config.run import RunConfig, run_config
 from harness.numerics.folding import pairs
 from harness.numerics.variance import effective_seeds
 from harness.records.partial import counts, ended_early

@@ -161,7 +161,7 @@ def _unknown(name: str, where: Places, rest: str) -> str:
 
 def _record_of(run: Any, content: bytes | None) -> RunRecord:
     """A record out of one MLflow run and its weights file; without curves."""
-    from harness.config.run import nest
+    from harness.config.keys import nest
     from harness.tracking import portable
     from harness.tracking.reader import setting
 

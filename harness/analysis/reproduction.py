@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from harness.analysis.claims import Claim
-from harness.config.run import NUMERICS
+from harness.config.ids import NUMERICS
 from harness.errors import ConfigError
 from harness.records.durable import digest
 from harness.records.record import environment, weights_bytes

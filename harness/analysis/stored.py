@@ -20,7 +20,7 @@ from harness.analysis.table import (
     read_runs_parquet,
 )  # fmt: skip
 from harness.config.foreign import recall
-from harness.config.run import unnest
+from harness.config.keys import unnest
 from harness.records.record import CURVES
 from harness.tracking import own_words
 from harness.tracking.addresses import redacted

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from harness.analysis.selection import Condition, parse_conditions
-from harness.config.run import OF_COMPONENTS
+from harness.config.keys import OF_COMPONENTS
 from harness.errors import ConfigError, nearest, shown
 
 Axes = Mapping[str, Sequence[str]]  # key -> its "key=value" texts, in order

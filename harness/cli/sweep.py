@@ -23,7 +23,9 @@ from harness.cli.launch import Launch
 from harness.cli.progress import WATCHED, progress
 from harness.cli.stopping import Stop, StoppedError, stop_signals
 from harness.config.foreign import check_trainable
-from harness.config.run import Data, Known, RunConfig, build, sweep_id
+from harness.config.groups import Data
+from harness.config.ids import sweep_id
+from harness.config.run import Known, RunConfig, build
 from harness.config.settings import Cluster, Halving, Tracking, read_cluster
 from harness.config.settings import Ledger as LedgerSettings
 from harness.data.remarks import data_notes

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from harness.components.sources import SOURCES
-from harness.config.run import differing
+from harness.config.keys import differing
 from harness.errors import ConfigError, PluginError
 
 Flat = Mapping[str, Any]

@@ -41,9 +41,11 @@ def plain(name: str, group: Remembers) -> Mapping[str, Any]:
     return group.once("plain", derive)
 
 
-def filled(group: R, **values: Any) -> R:
-    """A group with these values filled in; itself where it has them already."""
-    if all(getattr(group, key) == value for key, value in values.items()):
-        return group
-    what = ("filled", *values.items())
-    return group.once(what, lambda: dataclasses.replace(group, **values))  # type: ignore[type-var]
+def filled(kind: type[R], group: Remembers, **values: Any) -> R:
+    """A group as one of this kind, with these values filled in."""
+
+    def derive() -> R:
+        own = {entry.name: getattr(group, entry.name) for entry in dataclasses.fields(group)}  # type: ignore[arg-type]
+        return kind(**(own | values))
+
+    return group.once(("filled", kind, *values.items()), derive)

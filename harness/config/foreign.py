@@ -12,7 +12,8 @@ from typing import Any
 
 from harness.components.registry import Registry
 from harness.components.spec import facts_of
-from harness.config.run import RunConfig, component_keys
+from harness.config.keys import component_keys
+from harness.config.run import RunConfig
 from harness.errors import ConfigError, PluginError
 
 Stored = Mapping[str, Mapping[str, Any]]  # "group.key/name" -> identity and facts

@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from harness.config.fields import check, knob
-from harness.config.run import OF_COMPONENTS, build, unnest
+from harness.config.keys import OF_COMPONENTS, unnest
+from harness.config.run import build
 from harness.errors import ConfigError, shown
 from harness.paths import check_path
 

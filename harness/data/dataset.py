@@ -38,7 +38,7 @@ from harness.numerics.contexts import (
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from harness.config.run import Data
+    from harness.config.groups import Data
 
 Inputs = NDArray[Any]  # int64 codes (N, T), or float32 coordinates (N, 2) of a binary source
 MEMORY_SHARE = 0.5  # of this machine's memory that one data set's arrays may take

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 from harness.errors import shown
 
 if TYPE_CHECKING:
-    from harness.config.run import Data, RunConfig
+    from harness.config.groups import Data
+    from harness.config.run import RunConfig
     from harness.data.dataset import Dataset
 
 

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from harness.components.penalties import PenaltySpec
-from harness.config.run import RunConfig
+from harness.config.run import ResolvedRun
 from harness.data.dataset import Dataset
 from harness.engine.network import Network, padded
 from harness.engine.passes import ROWS
@@ -43,9 +43,9 @@ def draw_bits(
 class Batches:
     """The batches of one chunk: `load(step)` hands back inputs and targets of that step."""
 
-    def __init__(self, runs: Sequence[RunConfig], data: Dataset, net: Network) -> None:
+    def __init__(self, runs: Sequence[ResolvedRun], data: Dataset, net: Network) -> None:
         self.data, self.net = data, net
-        seeds = [run.resolved().train.batch_seed or 0 for run in runs]
+        seeds = [run.train.batch_seed for run in runs]
         self.seeds = list(dict.fromkeys(seeds))
         self.slot_K = torch.tensor([self.seeds.index(s) for s in seeds], device=net.device)
         self.B = runs[0].train.batch_size
@@ -118,7 +118,7 @@ class Noise(NamedTuple):
     p_R11: Tensor  # their strengths
 
 
-def noises_of(runs: Sequence[RunConfig], net: Network) -> list[Noise]:
+def noises_of(runs: Sequence[ResolvedRun], net: Network) -> list[Noise]:
     """The regularizers that multiply activations, with the runs that have them."""
     out = []
     asked = [(k, run.reg) for k, run in enumerate(runs) if run.reg.strength > 0]

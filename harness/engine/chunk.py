@@ -15,7 +15,7 @@ from harness.components.biases import BIASES
 from harness.config.run import RunConfig
 from harness.data.dataset import Dataset
 from harness.engine.backend import Backend, Look
-from harness.engine.device import device_of
+from harness.engine.device import resolve
 from harness.engine.diagnostics import unit_metrics
 from harness.engine.kernel import kernel_of
 from harness.engine.native.backend import Native
@@ -56,12 +56,12 @@ class Chunk:
     ) -> None:  # fmt: skip
         self.pause_at = pause_at
         self.given, self.data = list(runs), data
-        self.runs = [run.resolved(device_of(run)) for run in runs]
+        self.runs = [resolve(run) for run in runs]
         first = self.runs[0]
         self.on_evaluation, self.on_step, self.on_states = on_evaluation, on_step, on_states
         self.wants_states, self.stopping = wants_states, stopping
         self.K, self.steps = len(runs), first.train.steps
-        self.eval_every = first.train.eval_every or 1
+        self.eval_every = first.train.eval_every
         self.backend: Backend = BACKENDS[kernel_of(first)](self.runs, data)
         self.evaluator = self.backend.evaluations(("train", "val"))
         self.series: list[dict[str, tuple[list[int], list[float]]]] = [{} for _ in runs]

@@ -10,7 +10,8 @@ import dataclasses
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from harness.config.run import Model, RunConfig, Train
+from harness.config.groups import Model, Train
+from harness.config.run import RunConfig
 from harness.errors import ConfigError
 
 if TYPE_CHECKING:

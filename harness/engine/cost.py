@@ -14,7 +14,8 @@ from pathlib import Path
 
 from harness import system
 from harness.components.activations import ACTIVATIONS
-from harness.config.run import Data, RunConfig
+from harness.config.groups import Data
+from harness.config.run import RunConfig
 from harness.data.dataset import Dataset
 from harness.engine.initialization import layer_sizes
 from harness.engine.plan import chunk_size
@@ -46,7 +47,7 @@ class Need:
 
 def looks(run: RunConfig) -> int:
     """How often the whole splits are evaluated, step 0 and the end among them."""
-    return -(-run.train.steps // (run.resolved().train.eval_every or 1)) + 1
+    return -(-run.train.steps // run.resolved().train.eval_every) + 1
 
 
 def parameters(run: RunConfig, data: Dataset) -> int:
@@ -101,9 +102,7 @@ def largest_need(runs: Iterable[RunConfig], data: Mapping[Data, Dataset]) -> Nee
     for alike in shapes.values():
         own = data[alike[0].data]
         K = min(len(alike), chunk_size(alike[0], own))
-        seeds = {
-            run.seed if run.train.batch_seed is None else run.train.batch_seed for run in alike
-        }
+        seeds = {run.resolved().train.batch_seed for run in alike}
         needs.append(chunk_need(alike[0], own, K, min(K, len(seeds))))
     return max(needs, key=lambda need: need.bytes)
 

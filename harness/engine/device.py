@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import torch
 
-from harness.config.run import RunConfig
+from harness.config.run import ResolvedRun, RunConfig
 
 
 def device_of(run: RunConfig) -> str:
@@ -15,6 +15,11 @@ def device_of(run: RunConfig) -> str:
     if run.engine.device != "auto":
         return run.engine.device
     return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def resolve(run: RunConfig) -> ResolvedRun:
+    """The run as this machine would train it."""
+    return run.resolved(device_of(run))
 
 
 @contextlib.contextmanager

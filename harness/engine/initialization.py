@@ -11,7 +11,8 @@ import numpy.typing as npt
 
 from harness.components.activations import ACTIVATIONS
 from harness.components.biases import BIASES
-from harness.config.run import Init, RunConfig
+from harness.config.groups import Init
+from harness.config.run import ResolvedRun, RunConfig
 from harness.data.dataset import Dataset
 from harness.errors import ConfigError
 from harness.numerics.randomness import stream
@@ -38,13 +39,12 @@ def layer_factor(init: Init, name: str) -> float:
     return init.weight_scale if init.scope in ("linear", "all", "hidden") else 1.0
 
 
-def initial_weights(run: RunConfig, data: Dataset) -> dict[str, Array]:
+def initial_weights(run: ResolvedRun, data: Dataset) -> dict[str, Array]:
     """Every parameter of a run at step 0, float64; names and shapes as in `RunRecord.weights`.
 
     The layout is (fan_in, fan_out), so no fan is ever guessed.
     """
-    init = run.resolved().init
-    seed = init.seed if init.seed is not None else run.seed
+    init, seed = run.init, run.init.seed
     scheme, phi = init.spec, ACTIVATIONS.get(run.model.activation)
     out: dict[str, Array] = {}
     if data.kind != "binary":
@@ -63,7 +63,7 @@ def initial_weights(run: RunConfig, data: Dataset) -> dict[str, Array]:
             out[f"{name}.running_mean"] = np.zeros(fan_out)
             out[f"{name}.running_var"] = np.ones(fan_out)
         else:
-            kind = (init.output_bias or init.bias) if last else init.bias
+            kind = init.output_bias if last else init.bias
             rng = stream(seed, f"init/{name}.bias")
             drawn = BIASES.get(kind).draw(fan_out, init.bias_scale, rng, data.targets)
             out[f"{name}.bias"] = _shaped(drawn, (fan_out,), f"the bias {kind}")

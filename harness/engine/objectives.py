@@ -11,7 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from harness.config.run import Loss, RunConfig
+from harness.config.groups import Loss
+from harness.config.run import RunConfig
 
 
 def loss_values(loss: Loss, logits_BV: Tensor, target_B: Tensor) -> Tensor:

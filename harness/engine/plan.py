@@ -10,7 +10,9 @@ import math
 from collections.abc import Sequence
 
 from harness.config.derived import Remembers, plain
-from harness.config.run import GROUPS, RunConfig, rule_of
+from harness.config.groups import GROUPS
+from harness.config.keys import rule_of
+from harness.config.run import RunConfig
 from harness.data.dataset import Dataset
 from harness.engine.initialization import layer_sizes
 from harness.engine.kernel import kernel_of

@@ -11,7 +11,7 @@ from collections.abc import Collection, Mapping, Sequence
 import torch
 from torch import Tensor
 
-from harness.config.run import RunConfig
+from harness.config.run import ResolvedRun
 from harness.data.dataset import Dataset
 from harness.engine.backend import Values
 from harness.engine.batches import Batches
@@ -29,7 +29,7 @@ STEPS = 16  # a call: how often a chunk can ask whether to stop or to save
 class Stacked:
     """The `Backend` in torch."""
 
-    def __init__(self, runs: Sequence[RunConfig], data: Dataset) -> None:
+    def __init__(self, runs: Sequence[ResolvedRun], data: Dataset) -> None:
         first = runs[0]
         self.runs, self.data = runs, data
         self.net = Network(

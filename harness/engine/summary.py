@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 
 from harness.config.foreign import stored_components
-from harness.config.run import NUMERICS, RunConfig
+from harness.config.ids import NUMERICS
+from harness.config.run import RunConfig
 from harness.data.baselines import floors
 from harness.data.dataset import Dataset
 from harness.engine.calibration import calibrated, read_on_train, told, too_few

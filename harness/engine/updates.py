@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from harness.components.penalties import PenaltySpec
-from harness.config.run import RunConfig
+from harness.config.run import ResolvedRun
 from harness.engine.network import Network
 from harness.engine.passes import Pass
 
@@ -35,13 +35,13 @@ class Penalty:
         return None if bool(asked_K.all()) else asked_K.nonzero()[:, 0]
 
 
-def reached(run: RunConfig, name: str) -> bool:
+def reached(run: ResolvedRun, name: str) -> bool:
     """Whether a run's regularizer reaches a parameter, of those that are trained."""
     linear = name.endswith(".weight") and name != "embedding.weight"
     return linear or (run.reg.scope == "all" and not run.reg.spec.linear_only)
 
 
-def penalty_value(run: RunConfig, weights: Mapping[str, Tensor]) -> float:
+def penalty_value(run: ResolvedRun, weights: Mapping[str, Tensor]) -> float:
     """The penalty in a run's objective at these parameters, float64; not weight decay."""
     value, strength = run.reg.spec.value, run.reg.strength
     if value is None or strength == 0.0:
@@ -58,8 +58,8 @@ class Updater:
     constraints. Where the optimizer's step is the gradient alone, no buffers hold it: `in_place`.
     """
 
-    def __init__(self, runs: Sequence[RunConfig], net: Network) -> None:
-        self.runs, self.net = [run.resolved() for run in runs], net
+    def __init__(self, runs: Sequence[ResolvedRun], net: Network) -> None:
+        self.runs, self.net = runs, net
         self.optimizer, self.steps = self.runs[0].optim.spec, self.runs[0].train.steps
         self.in_place = self.optimizer.in_place
         self.params = {n: t for n, t in net.tensors().items() if "running" not in n}
@@ -78,7 +78,7 @@ class Updater:
         self.penalties = [self._penalty(s) for s in dict.fromkeys(r.reg.spec for r in self.runs)]
         self.pulls = {name: self._pull(name, "gradient") for name in self.params}
         self.decays = {name: self._pull(name, "decoupled") for name in self.params}
-        ratio = [(r.optim.embed_lr or r.optim.lr) / r.optim.lr for r in self.runs]
+        ratio = [r.optim.embed_lr / r.optim.lr for r in self.runs]
         self.embed_ratio = None
         if any(r != 1.0 for r in ratio):
             self.embed_ratio = self._column(ratio)[:, None, None]
@@ -128,7 +128,7 @@ class Updater:
         for embedded in (False, True):
             self.rates[embedded] = self._column(
                 [
-                    f * ((run.optim.embed_lr or 0.0) if embedded else run.optim.lr)
+                    f * (run.optim.embed_lr if embedded else run.optim.lr)
                     for run, f in zip(self.runs, factors, strict=True)
                 ]
             )

@@ -11,7 +11,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from harness import __version__
-from harness.config.run import NUMERICS, Known, RunConfig, run_config
+from harness.config.ids import NUMERICS
+from harness.config.run import Known, RunConfig, run_config
 from harness.data.dataset import load_data
 from harness.engine.device import device_of
 from harness.errors import HarnessError

@@ -15,8 +15,10 @@ from typing import Any
 
 from harness.config.automatic import follows, spelled, varying
 from harness.config.foreign import recall, stored_components
+from harness.config.ids import sweep_id
+from harness.config.keys import differing, field_rules, nest, unnest
 from harness.config.labels import short_names, text
-from harness.config.run import RunConfig, differing, field_rules, nest, sweep_id, unnest
+from harness.config.run import RunConfig
 
 
 class Configs(Mapping[str, Mapping[str, Any]]):

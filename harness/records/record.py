@@ -21,7 +21,8 @@ from numpy.typing import NDArray
 
 from harness.config.automatic import spelled
 from harness.config.foreign import recall
-from harness.config.run import Known, RunConfig, run_config, unnest
+from harness.config.keys import unnest
+from harness.config.run import Known, RunConfig, run_config
 from harness.records.verdicts import VERDICTS
 from harness.system import KEYS
 

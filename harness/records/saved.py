@@ -9,7 +9,8 @@ from typing import Any
 
 from harness import __version__
 from harness.config.foreign import recall
-from harness.config.run import Known, RunConfig, component_defaults, run_config, unnest
+from harness.config.keys import component_defaults, unnest
+from harness.config.run import Known, RunConfig, run_config
 from harness.config.settings import own_settings
 from harness.errors import ConfigError, nearest
 from harness.system import KEYS

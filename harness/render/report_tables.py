@@ -12,8 +12,9 @@ from harness.analysis import findings
 from harness.analysis.effects import Swept, config_of
 from harness.analysis.table import plain_rows
 from harness.components.sources import SOURCES
+from harness.config.keys import rule_of
 from harness.config.labels import text
-from harness.config.run import RunConfig, rule_of
+from harness.config.run import RunConfig
 from harness.errors import HarnessError
 from harness.numerics.digits import number
 from harness.numerics.folding import PLUS_MINUS, estimate

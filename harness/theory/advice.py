@@ -18,7 +18,8 @@ from harness.theory.layer_laws import bias_law
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from harness.config.run import Init, Loss
+    from harness.config.groups import Init, Loss
+    from harness.config.run import ResolvedInit
     from harness.theory.overlap import Facts
 
 Z_LIMIT = 4.0  # beyond it the network is not what the config says
@@ -206,7 +207,7 @@ def _vectors(facts: Facts) -> dict[str, tuple[float, ...]]:
 
 
 def advise(
-    init: Init, uniform: float, expected: float | None, smart: SmartStart | None,
+    init: ResolvedInit, uniform: float, expected: float | None, smart: SmartStart | None,
     saturated: tuple[float, str], start: Callable[[float, str, bool], float | None],
 ) -> str:  # fmt: skip
     """What to change, with the loss each change gives; start(output_scale, output_bias,
@@ -214,7 +215,7 @@ def advise(
     """
     tips = []
     if expected is None or expected > GOOD * uniform:
-        bias = init.output_bias or init.bias
+        bias = init.output_bias
         kept = bias if smart and smart.output_bias == bias else PLAIN
         extra = "" if kept == bias else f" init.output_bias={kept}"
         for factor in (0.3, 0.1, 0.03, 0.01, 0.003, 0.001, 0.0):

@@ -33,7 +33,8 @@ from harness.theory.overlap import Facts, facts
 from harness.theory.propagation import Signal, propagate
 
 if TYPE_CHECKING:
-    from harness.config.run import Init, Loss, Model, RunConfig
+    from harness.config.groups import Loss, Model
+    from harness.config.run import ResolvedInit, RunConfig
     from harness.data.dataset import Dataset
 
 __all__ = ["InitialLoss", "LogitLaw", "SmartStart", "expected_initial_loss", "verdict"]
@@ -48,14 +49,14 @@ def expected_initial_loss(run: RunConfig, data: Dataset) -> InitialLoss:
     About 30 ms for a law not seen before, nothing for one that was: seeds, learning rates and
     regularizers do not matter to it.
     """
-    init = dataclasses.replace(run.resolved().init, seed=None)
+    init = dataclasses.replace(run.resolved().init, seed=0)
     loss = dataclasses.replace(run.loss, batch_reduction="mean", match_gradients=True)
     return _initial_loss(run.model, init, loss, facts(data))
 
 
 @forgetful
 @lru_cache(maxsize=4096)
-def _initial_loss(model: Model, init: Init, loss: Loss, known: Facts) -> InitialLoss:
+def _initial_loss(model: Model, init: ResolvedInit, loss: Loss, known: Facts) -> InitialLoss:
     try:
         signal = _signal(model, init, known, False)
     except NotCovered as unknown:
@@ -91,7 +92,7 @@ def _initial_loss(model: Model, init: Init, loss: Loss, known: Facts) -> Initial
     )  # fmt: skip
 
 
-def _untold(signal: Signal, init: Init, loss: Loss, known: Facts) -> InitialLoss:
+def _untold(signal: Signal, init: ResolvedInit, loss: Loss, known: Facts) -> InitialLoss:
     """A loss with no registered expectation: the logits' law is known all the same."""
     s = _logit_std(signal, init, known)
     return InitialLoss(
@@ -113,7 +114,7 @@ def _uncovered(why: str, loss: Loss, known: Facts) -> InitialLoss:
     )  # fmt: skip
 
 
-def _logit_std(signal: Signal, init: Init, known: Facts) -> float:
+def _logit_std(signal: Signal, init: ResolvedInit, known: Facts) -> float:
     return math.nan if signal.overflow else _law(signal, init, known).noise
 
 
@@ -124,15 +125,15 @@ def _layers(signal: Signal, s: float) -> tuple[tuple[str, float, float], ...]:
 
 @forgetful
 @lru_cache(maxsize=128)
-def _signal(model: Model, init: Init, known: Facts, normalised: bool) -> Signal:
+def _signal(model: Model, init: ResolvedInit, known: Facts, normalised: bool) -> Signal:
     return propagate(model, init, known, normalised=normalised)
 
 
-def _law(signal: Signal, init: Init, known: Facts) -> LogitLaw:
+def _law(signal: Signal, init: ResolvedInit, known: Facts) -> LogitLaw:
     """The logits' law at the mean variance."""
     out = signal.output
     mean = (out.bias.mean,) * known.V
-    vector = BIASES.get(init.output_bias or init.bias).vector
+    vector = BIASES.get(init.output_bias).vector
     if vector is not None:
         mean = tuple(vector(known.counted).tolist())
     return LogitLaw(math.sqrt(float(signal.variance.mean())), mean, out.bias.half_width)
@@ -161,7 +162,7 @@ def _over_scale(law: LogitLaw, relative: float, loss: Loss, known: Facts) -> tup
     return mean, max(variance, 0.0)
 
 
-def _mean(signal: Signal, init: Init, loss: Loss, known: Facts) -> float | None:
+def _mean(signal: Signal, init: ResolvedInit, loss: Loss, known: Facts) -> float | None:
     if signal.overflow or loss.spec.expected is None:
         return None
     law = _law(signal, init, known)
@@ -172,7 +173,7 @@ def _mean(signal: Signal, init: Init, loss: Loss, known: Facts) -> float | None:
     return _over_scale(law, float(signal.own[0]), loss, known)[0]
 
 
-def _spread(signal: Signal, init: Init, loss: Loss, known: Facts) -> float | None:
+def _spread(signal: Signal, init: ResolvedInit, loss: Loss, known: Facts) -> float | None:
     law = _law(signal, init, known)
     if known.kind == "binary":
         return _binary_spread(signal, law, loss, known)
@@ -237,7 +238,7 @@ def _binary_spread(signal: Signal, law: LogitLaw, loss: Loss, known: Facts) -> f
 
 
 def _caveats(
-    signal: Signal, model: Model, init: Init, loss: Loss, known: Facts,
+    signal: Signal, model: Model, init: ResolvedInit, loss: Loss, known: Facts,
     expected: float | None, sd: float | None,
 ) -> tuple[str, ...]:  # fmt: skip
     """Where the theory's assumptions are strained, with the size of the likely error."""

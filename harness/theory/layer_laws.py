@@ -10,7 +10,8 @@ from harness.components.activations import ACTIVATIONS
 from harness.components.biases import BIASES, BiasLaw
 
 if TYPE_CHECKING:
-    from harness.config.run import Init, Model
+    from harness.config.groups import Init, Model
+    from harness.config.run import ResolvedInit
     from harness.theory.overlap import Facts
 
 BATCH_NORM_EPS = 1e-5
@@ -38,7 +39,7 @@ def embedding_std(init: Init) -> float:
     return init.spec.embedding_std * init.embed_scale * (init.weight_scale if reached else 1.0)
 
 
-def layers(model: Model, init: Init, facts: Facts) -> tuple[Layer, ...]:
+def layers(model: Model, init: ResolvedInit, facts: Facts) -> tuple[Layer, ...]:
     """Every linear layer's law, input to output, from the meaning of the init.* settings.
 
     NotCovered where a component does not know its own.
@@ -60,7 +61,7 @@ def layers(model: Model, init: Init, facts: Facts) -> tuple[Layer, ...]:
         if model.batch_norm and not last:  # no bias before it; running statistics 0 and 1
             weight = weight / math.sqrt(1 + BATCH_NORM_EPS)
         else:
-            bias = bias_law((init.output_bias or init.bias) if last else init.bias, init)
+            bias = bias_law(init.output_bias if last else init.bias, init)
         name = "output" if last else f"hidden.{i}"
         out.append(Layer(name, fan_in, fan_out, weight, scheme.orthogonal, bias))
     return tuple(out)

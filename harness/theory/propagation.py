@@ -36,7 +36,8 @@ from harness.theory.layer_laws import Layer, embedding_std, layers
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from harness.config.run import Init, Model
+    from harness.config.groups import Model
+    from harness.config.run import ResolvedInit
     from harness.theory.overlap import Facts
 
 OVERFLOW = 1e72  # a variance whose activations leave float32
@@ -86,7 +87,9 @@ class Signal:
     dead: bool  # no weight gets a gradient: the last layer's inputs and what leads back are 0
 
 
-def propagate(model: Model, init: Init, facts: Facts, *, normalised: bool = False) -> Signal:
+def propagate(
+    model: Model, init: ResolvedInit, facts: Facts, *, normalised: bool = False
+) -> Signal:
     """Carry variances, correlations and their spread to the logits.
 
     normalised: the batch norm of training mode, which makes every hidden variance 1. Configs that
@@ -112,7 +115,7 @@ def propagate(model: Model, init: Init, facts: Facts, *, normalised: bool = Fals
 
 @lru_cache(maxsize=64)
 def _features(
-    model: Model, init: Init, facts: Facts, normalised: bool
+    model: Model, init: ResolvedInit, facts: Facts, normalised: bool
 ) -> tuple[State, Pairs, tuple[tuple[str, float, float, float], ...], bool]:
     """Everything below the output layer."""
     state, pairs = (

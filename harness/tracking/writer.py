@@ -6,7 +6,7 @@ import json
 import time
 from typing import TYPE_CHECKING, Any
 
-from harness.config.run import unnest
+from harness.config.keys import unnest
 from harness.records.ranking import best_runs
 from harness.records.record import CURVES, WEIGHTS
 from harness.tracking import pages, portable, projection

@@ -8,7 +8,8 @@ import torch
 from harness import load_run
 from harness.analysis.lookup import find_record
 from harness.analysis.places import places
-from harness.config.run import Data, Model, RunConfig, Train
+from harness.config.groups import Data, Model, Train
+from harness.config.run import RunConfig
 from harness.config.settings import Tracking
 from harness.engine.train import train
 from harness.errors import ConfigError, HarnessError

@@ -16,7 +16,9 @@ from harness.analysis.claims import Claim, find_claim, of_ledger
 from harness.analysis.places import places
 from harness.analysis.reproduction import _unequal, reproduce
 from harness.cli import main as cli
-from harness.config.run import NUMERICS, Data, Init, Loss, Model, Optim, RunConfig, Train
+from harness.config.groups import Data, Init, Loss, Model, Optim, Train
+from harness.config.ids import NUMERICS
+from harness.config.run import RunConfig
 from harness.engine.train import train
 from harness.errors import ConfigError
 from harness.records.ledger import Ledger

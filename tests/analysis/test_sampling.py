@@ -13,7 +13,8 @@ import torch
 from harness.analysis import sampling
 from harness.analysis.sampling import Sample, draw, sample
 from harness.components.losses import LINKS
-from harness.config.run import Data, Loss, Model, RunConfig, Train
+from harness.config.groups import Data, Loss, Model, Train
+from harness.config.run import RunConfig
 from harness.data.dataset import load_data
 from harness.engine.train import train
 from harness.errors import ConfigError, HarnessError

@@ -16,7 +16,9 @@ from harness.cli import main as cli
 from harness.cli.gridsize import LIMIT
 from harness.cli.spelling import known_keys
 from harness.cli.sweep import check_jobs
-from harness.config.run import Data, Engine, Model, Reg, RunConfig, Train, field_rules, nest
+from harness.config.groups import Data, Engine, Model, Reg, Train
+from harness.config.keys import field_rules, nest
+from harness.config.run import RunConfig
 from harness.config.settings import Ledger, Ray, Slurm, Tracking
 from harness.data.dataset import load_data
 from harness.engine import cost as footprint

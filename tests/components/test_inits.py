@@ -7,7 +7,8 @@ import pytest
 
 from harness.components.biases import BIASES, BiasSpec, Targets
 from harness.components.inits import INITS, InitSpec
-from harness.config.run import Data, Init, Loss, Model, RunConfig
+from harness.config.groups import Data, Init, Loss, Model
+from harness.config.run import RunConfig
 from harness.data.dataset import load_data
 from harness.engine.initialization import initial_weights
 from harness.errors import ConfigError
@@ -103,11 +104,11 @@ def test_without_a_law_no_loss_is_expected(strange, init):
     assert found.uniform == pytest.approx(math.log(data.V))
     assert next(iter(init.values())) in found.advice
     assert verdict(3.3, found).z is None
-    weights = initial_weights(run, data)
+    weights = initial_weights(run.resolved(), data)
     assert weights["output.weight"].shape == (8, data.V)
 
 
 def test_a_draw_of_the_wrong_shape_is_named(strange):
     run = RunConfig(data=Data(fraction=0.05), init=Init(scheme="turned"), model=Model(hidden=(8,)))
     with pytest.raises(ConfigError, match=r"init\.scheme=turned.*\(8, 30\).*\(30, 8\)"):
-        initial_weights(run, load_data(run.data))
+        initial_weights(run.resolved(), load_data(run.data))

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from harness.components.sources.markov import SYMBOLS, V, draw_words, oracle_nll, solve, source
-from harness.config.run import Data
+from harness.config.groups import Data
 from harness.data.baselines import ngram_nll
 from harness.data.dataset import load_data
 

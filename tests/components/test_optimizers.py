@@ -5,7 +5,8 @@ import torch
 
 from harness.components.optimizers import OPTIMIZERS, OptimizerSpec
 from harness.components.schedules import SCHEDULES
-from harness.config.run import Data, Model, Optim, RunConfig, Train
+from harness.config.groups import Data, Model, Optim, Train
+from harness.config.run import RunConfig
 from harness.engine.train import train
 from harness.errors import ConfigError
 

@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from harness.components.penalties import PENALTIES, PenaltySpec
-from harness.config.run import Data, Init, Model, Optim, Reg, RunConfig, Train
+from harness.config.groups import Data, Init, Model, Optim, Reg, Train
+from harness.config.run import RunConfig
 from harness.engine.train import train
 from harness.errors import ConfigError
 

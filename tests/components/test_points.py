@@ -7,7 +7,7 @@ import pytest
 
 from harness.components.sources.moons import moons as moon_points
 from harness.components.sources.points import blobs as blob_points
-from harness.config.run import Data
+from harness.config.groups import Data
 from harness.data.dataset import load_data
 
 

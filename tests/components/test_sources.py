@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from harness.components.sources import SOURCES, Points, SourceSpec, Words
+from harness.config.groups import Data, Loss, Model, Train
 from harness.config.labels import nll_unit
-from harness.config.run import Data, Loss, Model, RunConfig, Train
+from harness.config.run import RunConfig
 from harness.data.dataset import load_data, source_checksum
 from harness.engine.train import train
 from harness.errors import ConfigError, DataError

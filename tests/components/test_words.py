@@ -14,7 +14,7 @@ from harness import paths
 from harness.components import wordlists as words
 from harness.components.sources import Words, makemore
 from harness.components.wordlists import parse_words
-from harness.config.run import Data
+from harness.config.groups import Data
 from harness.errors import ConfigError, DataError
 
 

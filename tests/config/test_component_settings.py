@@ -9,7 +9,8 @@ import yaml
 from harness import Data, Loss, Model, RunConfig, Train, train
 from harness.components import LOSSES, LossSpec, register
 from harness.config.foreign import check_trainable
-from harness.config.run import nest, rule_of, run_config, unnest, varying
+from harness.config.keys import nest, rule_of, unnest
+from harness.config.run import run_config, varying
 from harness.errors import ConfigError, PluginError
 from harness.records.manifests import new_sweep
 from harness.records.record import table_row

@@ -5,19 +5,10 @@ import json
 
 import pytest
 
-from harness.config.run import (
-    NUMERICS,
-    Data,
-    Init,
-    Loss,
-    Model,
-    Optim,
-    Reg,
-    RunConfig,
-    Train,
-    rule_of,
-    run_config,
-)
+from harness.config.groups import Data, Init, Loss, Model, Optim, Reg, Train
+from harness.config.ids import NUMERICS
+from harness.config.keys import rule_of
+from harness.config.run import RunConfig, run_config
 from harness.errors import ConfigError
 
 SHA = "ab" * 32

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from harness.config.run import Data
+from harness.config.groups import Data
 from harness.data.baselines import floors, ngram_nll
 from harness.data.dataset import Dataset, load_data
 from harness.errors import ConfigError

@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harness.components.sources import SOURCES
-from harness.config.run import Data, build
+from harness.config.groups import Data
+from harness.config.run import build
 from harness.data import dataset
 from harness.data.dataset import cuts, load_data, source_checksum
 from harness.errors import ConfigError, DataError

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 import torch
 
-from harness.config.run import Data, Engine, Init, Loss, Model, Optim, Reg, RunConfig, Train
+from harness.config.groups import Data, Engine, Init, Loss, Model, Optim, Reg, Train
+from harness.config.run import RunConfig
 from harness.data.dataset import load_data
 from harness.engine.batches import BLOCK
 from harness.engine.chunk import Chunk, Interrupted
@@ -39,7 +40,7 @@ def tiny(**groups) -> RunConfig:
 def oracle(run: RunConfig):
     """reference_train from the same start, batches and masks."""
     data = load_data(run.data)
-    weights = {n: torch.from_numpy(a) for n, a in initial_weights(run, data).items()}
+    weights = {n: torch.from_numpy(a) for n, a in initial_weights(run.resolved(), data).items()}
     full, seed = run.resolved(), run.resolved().train.batch_seed
     batches, masks = [], []
     for step in range(run.train.steps):
@@ -261,7 +262,7 @@ def test_an_interrupted_chunk_goes_on_with_the_same_bits(cut, optim):
 def test_zero_steps_change_nothing():
     run = tiny(train=Train(steps=0))
     (record,) = train([run])
-    for name, want in initial_weights(run, load_data(SMALL)).items():
+    for name, want in initial_weights(run.resolved(), load_data(SMALL)).items():
         assert torch.equal(record.weights[name], torch.from_numpy(want)), name
     assert record.series["nll/val"][0].tolist() == [0]
 
@@ -300,7 +301,7 @@ def test_gradient_spread_is_the_oracles(optim):
     data = load_data(run.data)
     (record,) = train([run])
     draw = stream(0, "batches/0").integers(0, data.train.n, (BLOCK, run.train.batch_size))
-    weights = {n: torch.from_numpy(a) for n, a in initial_weights(run, data).items()}
+    weights = {n: torch.from_numpy(a) for n, a in initial_weights(run.resolved(), data).items()}
     want = reference_gradients(run.resolved(), data, weights, draw[0])
     for layer in ("embedding", "hidden.0", "output"):
         steps, values = record.series[f"grad/std/{layer}"]

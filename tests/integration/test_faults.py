@@ -17,7 +17,8 @@ from pathlib import Path
 
 import pytest
 
-from harness.config.run import Data, Engine, Model, Optim, RunConfig, Train
+from harness.config.groups import Data, Engine, Model, Optim, Train
+from harness.config.run import RunConfig
 from harness.engine.train import train
 from harness.records.ledger import Ledger
 from tests.support.driven import (
@@ -246,7 +247,8 @@ import os, sys
 from pathlib import Path
 sys.path[:0] = [sys.argv[2]]
 from tests.support.driven import numbers
-from harness.config.run import Data, Model, RunConfig, Train
+from harness.config.groups import Data, Model, Train
+from harness.config.run import RunConfig
 from harness.data.dataset import load_data
 from harness.records.ledger import Ledger
 from harness.execution.process import Work, serve

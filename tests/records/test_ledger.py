@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 import torch
 
-from harness.config.run import Loss, Reg, RunConfig
+from harness.config.groups import Loss, Reg
+from harness.config.run import RunConfig
 from harness.errors import ConfigError
 from harness.records import durable
 from harness.records.bundle import Bundle

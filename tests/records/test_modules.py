@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from harness.config.run import Data, Engine, Init, Loss, Model, Optim, RunConfig, Train
+from harness.config.groups import Data, Engine, Init, Loss, Model, Optim, Train
+from harness.config.run import RunConfig
 from harness.data.dataset import load_data
 from harness.engine.evaluation import Evaluator
 from harness.engine.network import Network

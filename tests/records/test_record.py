@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 import torch
 
-from harness.config.run import Data, Model, Optim, RunConfig
+from harness.config.groups import Data, Model, Optim
+from harness.config.run import RunConfig
 from harness.errors import HarnessError
 from harness.records.record import (
     RunRecord,

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from harness.cli import dry_run
 from harness.cli import main as cli
 from harness.cli.spelling import group_choices, known_keys
-from harness.config.run import field_rules
+from harness.config.keys import field_rules
 
 SEEN = Counter()  # how examples ended: "taken" or "refused"
 TINY = ["--dry-run", "data.words=20"]

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from harness.config.run import Init, RunConfig, Train
+from harness.config.groups import Init, Train
+from harness.config.run import RunConfig
 from harness.records.record import RunRecord
 
 SHA = "ab" * 32  # stands for the checksum of some data

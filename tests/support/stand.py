@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import threading
 
-from harness.config.run import Data, Engine, Model, RunConfig, Train
+from harness.config.groups import Data, Engine, Model, Train
+from harness.config.run import RunConfig
 from harness.execution.interface import Event, Place, open_executor, run_jobs
 
 SMALL = {"data": Data(fraction=0.02), "model": Model(n_embd=4, hidden=(8,))}

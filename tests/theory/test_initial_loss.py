@@ -18,7 +18,8 @@ from scipy.special import log_softmax, logsumexp
 
 from harness.components.losses import LOSSES
 from harness.components.losses.hinge import lowest_levels
-from harness.config.run import Data, Init, Loss, Model, RunConfig
+from harness.config.groups import Data, Init, Loss, Model
+from harness.config.run import RunConfig
 from harness.data.dataset import load_data
 from harness.numerics.logit_law import log_sum_exp, probabilities, products
 from harness.numerics.logit_pairs import Meeting

@@ -7,7 +7,8 @@ import math
 import numpy as np
 import pytest
 
-from harness.config.run import Data, Init, Model, RunConfig
+from harness.config.groups import Data, Init, Model
+from harness.config.run import RunConfig
 from harness.data.dataset import load_data
 from harness.engine.initialization import initial_weights, layer_sizes
 from harness.numerics.quadrature import (
@@ -66,7 +67,7 @@ def test_deep_tanh_fixed_points(gain, fixed):
     data = load_data(Data(name="census", fraction=0.05))
     model = Model(hidden=(4096,) * 64, n_embd=100)
     init = Init(weight_scale=gain / (5 / 3))
-    table = propagate(model, init, facts(data)).table
+    table = propagate(model, RunConfig(model=model, init=init).resolved().init, facts(data)).table
     assert table[-1][1] ** 2 == pytest.approx(fixed, rel=0.03)
 
 
@@ -127,7 +128,7 @@ def test_layer_laws_are_those_of_the_drawn_weights(census, scheme, scope):
     """Root mean square of what initialization draws: 5 standard errors, all but orthogonal."""
     init = Init(scheme=scheme, weight_scale=1.7, output_scale=0.3, embed_scale=2.0, scope=scope)
     run = RunConfig(init=init, model=Model(hidden=(64, 50)))
-    drawn = initial_weights(run, census)
+    drawn = initial_weights(run.resolved(), census)
     stack = {layer.name: layer for layer in layers(run.model, run.resolved().init, facts(census))}
     want = {f"{name}.weight": layer.weight for name, layer in stack.items()}
     want["embedding.weight"] = embedding_std(run.init)

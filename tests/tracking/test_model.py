@@ -19,7 +19,8 @@ import numpy as np
 import pytest
 import torch
 
-from harness.config.run import Data, Engine, Init, Loss, Model, RunConfig, Train
+from harness.config.groups import Data, Engine, Init, Loss, Model, Train
+from harness.config.run import RunConfig
 from harness.config.settings import Tracking
 from harness.engine.train import train
 from harness.records.manifests import new_sweep

@@ -6,7 +6,8 @@ import pytest
 import torch
 from safetensors.torch import load, save
 
-from harness.config.run import Data, Model, RunConfig, Train
+from harness.config.groups import Data, Model, Train
+from harness.config.run import RunConfig
 from harness.engine.train import train
 from harness.errors import DataError
 from harness.tracking.portable import pack, unpack

@@ -17,7 +17,7 @@ import numpy.typing as npt
 import torch
 
 from harness.components.activations import ACTIVATIONS
-from harness.config.run import RunConfig
+from harness.config.run import ResolvedRun
 from harness.data.dataset import Dataset
 from harness.engine.backend import Values
 from harness.engine.batches import BLOCK, draw_bits, draw_examples
@@ -41,13 +41,13 @@ def spread(
 class Native(Runs):
     """The `Backend` in C++."""
 
-    def __init__(self, runs: Sequence[RunConfig], data: Dataset) -> None:
+    def __init__(self, runs: Sequence[ResolvedRun], data: Dataset) -> None:
         super().__init__(runs, data)
         self.steps, self.block = runs[0].train.steps, -1  # of batches: which one is drawn
-        self.seeds = [run.train.batch_seed or 0 for run in runs]
-        self.lr = np.array([[run.optim.lr, run.optim.embed_lr or 0.0] for run in runs])
+        self.seeds = [run.train.batch_seed for run in runs]
+        self.lr = np.array([[run.optim.lr, run.optim.embed_lr] for run in runs])
         self.schedules = [  # runs that differ in rates alone share one
-            dataclasses.replace(run.optim, lr=1.0, embed_lr=None, momentum=0.0) for run in runs
+            dataclasses.replace(run.optim, lr=1.0, embed_lr=1.0, momentum=0.0) for run in runs
         ]
         if self.foreign:
             self.heads = self._heads()

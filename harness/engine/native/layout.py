@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from harness.components.activations import ACTIVATIONS
-from harness.config.run import RunConfig
+from harness.config.run import ResolvedRun
 from harness.engine.native.bindings import Program, aligned
 
 LINE = 64  # bytes
@@ -29,7 +29,7 @@ class Layout:
     """
 
     def __init__(
-        self, run: RunConfig, shapes: Mapping[str, Sequence[int]], V: int, context: int
+        self, run: ResolvedRun, shapes: Mapping[str, Sequence[int]], V: int, context: int
     ) -> None:
         self.shapes = shapes
         self.dtype = run.engine.dtype
@@ -57,7 +57,7 @@ class Layout:
         width = shape[0] if name == self.first else shape[-1]
         return -(-width // self.line) * self.line
 
-    def _program(self, run: RunConfig, V: int, context: int) -> Program:
+    def _program(self, run: ResolvedRun, V: int, context: int) -> Program:
         embedded = "embedding.weight" in self.shapes
         optimizer = run.optim.spec
         made = Program(

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from harness.components.penalties import PENALTIES
-from harness.config.run import RunConfig
+from harness.config.run import ResolvedRun
 from harness.data.dataset import Dataset
 from harness.engine.initialization import initial_weights
 from harness.engine.kernel import code, loss_code
@@ -28,7 +28,7 @@ class Runs:
     take their steps one after another; each foreign one has its own, for torch to work on.
     """
 
-    def __init__(self, runs: Sequence[RunConfig], data: Dataset) -> None:
+    def __init__(self, runs: Sequence[ResolvedRun], data: Dataset) -> None:
         self.runs, self.data, first = runs, data, runs[0]
         self.K, self.B, self.binary = len(runs), first.train.batch_size, data.kind == "binary"
         weights = [initial_weights(run, data) for run in runs]
@@ -57,7 +57,7 @@ class Runs:
         )
         self.structs = (Run * self.K)(*[self._run(k) for k in range(self.K)])
 
-    def _penalty(self, run: RunConfig, name: str) -> tuple[float, float, float, float]:
+    def _penalty(self, run: ResolvedRun, name: str) -> tuple[float, float, float, float]:
         """As in update.h, for one parameter: square, absolute, decay, most."""
         spec, strength = run.reg.spec, run.reg.strength if reached(run, name) else 0.0
         times = strength * spec.shrink(math.prod(self.layout.shapes[name])) if spec.shrink else 0.0

@@ -14,8 +14,10 @@ from matplotlib.figure import Figure as Canvas
 
 from harness.analysis.effects import Key, Swept, config_of, explained
 from harness.components.losses import LOSSES
+from harness.config.groups import Reg
+from harness.config.keys import rule_of
 from harness.config.labels import text
-from harness.config.run import Reg, RunConfig, rule_of
+from harness.config.run import RunConfig
 from harness.errors import ConfigError, HarnessError
 from harness.numerics.digits import number
 from harness.render.figures import style
