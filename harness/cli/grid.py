@@ -121,11 +121,12 @@ def applicable(axes: Axes, groups: Sequence[Sequence[str]]) -> list[Sequence[str
                 f"zip pairs {', '.join(group)}, but {absent[0]} is no axis of this grid; give it a "
                 f"list of as many values as {there[0]}.{_meant(absent[0], axes)}"
             )
-        lengths = {key: len(axes[key]) for key in group}
+        lengths = {key: n for key in group if (n := len(axes[key])) > 1}
         if len(set(lengths.values())) > 1:
             told = ", ".join(f"{key} has {n}" for key, n in lengths.items())
             raise ConfigError(f"zip pairs lists of equal length, but {told}.")
-        out.append(group)
+        if len(lengths) > 1:  # one value is no list: it goes with all values of the others
+            out.append(tuple(lengths))
     return out
 
 

@@ -39,6 +39,12 @@ def test_three_lists_and_two_groups():
     ]
 
 
+def test_one_value_goes_with_all_values_of_the_list_it_is_zipped_with():
+    rows, task = grid("loss=mse,bce", "optim.lr=.1", "seed=0,1", zips=[["loss", "optim.lr"]])
+    assert len(rows) == 4 and {lr for _, lr, *_ in rows} == {0.1}
+    assert task.drawn.axes == ["loss (2) x seed (2) = 4 points"]
+
+
 def test_dropped_points_are_left_out_before_they_are_validated():
     """reg=none with a strength is an invalid run: dropped, it is never built."""
     rows, task = grid(

@@ -58,9 +58,10 @@ def test_every_regularizer_sets_its_strength():
 
 
 def test_the_main_job_is_360_runs():
-    params = read("experiment/main.yaml")["hydra"]["sweeper"]["params"]
-    sizes = [len(str(value).split(",")) for value in params.values()]
-    assert sizes == [5, 4, 2, 3, 3]
+    sweeper = read("experiment/main.yaml")["hydra"]["sweeper"]
+    sizes = {key: len(str(value).split(",")) for key, value in sweeper["params"].items()}
+    assert list(sizes.values()) == [5, 5, 4, 2, 3, 3]
+    assert sweeper["zip"] == [["loss", "optim.lr"]]  # each loss at its own rate: 5, not 25
 
 
 def test_every_file_opens_with_a_remark():
