@@ -31,7 +31,7 @@ def results(runs: pd.DataFrame) -> pd.DataFrame:
 
 
 def best(rows: pd.DataFrame) -> pd.DataFrame:
-    """Per loss: the rate with the lowest mean over weight scales among those where no run diverged."""
+    """Per loss the rate with the lowest mean over scales, of those at which no run diverged."""
     folded = rows.groupby(["loss.name", "optim.lr"]).agg(
         diverged=("diverged", "sum"), nll_calibrated_val=("nll_calibrated_val", "mean")
     )
