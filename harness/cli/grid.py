@@ -110,7 +110,7 @@ def in_words(axes: Axes, zipped: Sequence[Sequence[str]]) -> str:
 
 def applicable(axes: Axes, groups: Sequence[Sequence[str]]) -> list[Sequence[str]]:
     """The zip groups that this grid has; ConfigError for half a group or unequal lengths."""
-    out = []
+    out: list[Sequence[str]] = []
     for group in groups:
         there = [key for key in group if key in axes]
         if not there:
