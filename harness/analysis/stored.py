@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from harness.records.manifests import SweepManifest
     from harness.tracking.reader import MlflowReader
 
-STEP_SERIES = ("loss/train", "loss/val", "nll/train", "nll/val", "penalty")
+STEP_SERIES = ("loss/train", "loss/val", "nll/train", "nll/val", "nll_calibrated/val", "penalty")
 ENVIRONMENT = ("version", "numerics", "torch", "platform", "device")  # tags harness.<name>
 # provenance that no two runs share
 OF_ONE_RUN = ("started", "seconds", "start", "start_kind", "calibration")

@@ -19,10 +19,12 @@ class Look(NamedTuple):
 
     logits: (C, V) over the evaluation set's contexts. units: per hidden layer, (3, O): sums of h,
     of h^2 and of saturation over training. shuffled: see evaluation.shuffled_loss, over training.
+    fair: the metrics of its calibration, {} where there is none; see calibration.named.
     """
 
     values: Values
     logits: Tensor
+    fair: Values
     units: Sequence[npt.NDArray[np.float64]] = ()
     shuffled: float | None = None
 
@@ -33,7 +35,10 @@ class Evaluations(Protocol):
     set: EvaluationSet
 
     def evaluate(self, places: Collection[int]) -> dict[int, Values]:
-        """The split metrics of some runs at their present weights, by their place."""
+        """The split metrics of some runs at their present weights, by their place.
+
+        With nll_calibrated/val, where outputs can be calibrated.
+        """
 
     def looks(self, places: Collection[int], *, closely: bool) -> Iterator[tuple[int, Look]]:
         """A closer look at each run; closely: with its units and its shuffled loss too."""

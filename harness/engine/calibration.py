@@ -17,9 +17,9 @@ Axes: C contexts, V symbols, P distinct (context, target) pairs.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -37,7 +37,7 @@ Ints = NDArray[np.int64]
 EPS = 0.005  # least estimate of a probability; from .003 to .01 raw squared error on names gives
 # the same NLL to .01 nats, at .001 and .03 it is .02 and .05 worse
 T_LOW, T_HIGH = 1e-3, 1e3  # a fit at such a bound means that the outputs say nothing
-TOLERANCE = 1e-7  # of log T
+TOLERANCE = 1e-5  # of log T: Newton then errs by its square
 # One fitted number costs 1 / (2 n) nats an example on new data when n were fitted on: with fewer
 # than 100 that is more than the .005 by which validation must rise to count as overfitting.
 LEAST = 100
@@ -52,10 +52,15 @@ class Pairs:
     target_P: Ints
     count_P: Floats
 
-    @property
+    @cached_property
     def n(self) -> float:
         """Examples."""
         return float(self.count_P.sum())
+
+    @cached_property
+    def contexts(self) -> tuple[Ints, Ints]:
+        """The distinct rows, and the place of each pair's among them."""
+        return np.unique(self.row_P, return_inverse=True)
 
 
 @dataclass(frozen=True)
@@ -98,7 +103,7 @@ class _Curve:
     """NLL as a function of b = 1/T: sum_C share_C logsumexp(b g_C) - b mean g[target]; convex."""
 
     def __init__(self, z_CV: Floats, pairs: Pairs, link: str, prior: float = 0.0) -> None:
-        row_C, place_P = np.unique(pairs.row_P, return_inverse=True)
+        row_C, place_P = pairs.contexts
         g_CV = scores(z_CV[row_C], link)
         self.g_CV = g_CV - g_CV.max(1, keepdims=True)  # 0 at most: exp cannot overflow
         self.n = pairs.n
@@ -167,36 +172,61 @@ def halves(data: Dataset) -> tuple[Pairs, Pairs] | None:
     return parts[0], parts[1]
 
 
-def calibrated(
-    loss: LossSpec, data: Dataset, logits: Any, pairs: Mapping[str, Any]
-) -> dict[str, float]:
-    """The metrics of one run's final outputs; {} where they are not finite, or examples are few.
+Parts = tuple[Pairs, Pairs, Pairs]
 
-    logits: (C, V) tensor over the merged contexts of an EvaluationSet; pairs: its splits.
-    nll_calibrated/val (nats per character, second half of validation), calibration/temperature,
-    calibration/link (its place in LINKS), calibration/gain (what the same half's NLL fell by), and
-    nll_calibrated/train with the reading that was fitted on validation.
+
+@lru_cache(maxsize=8)
+def parts_of(data: Dataset, names: tuple[str, ...]) -> Parts | None:
+    """The halves of validation, and training, over the contexts of these splits' evaluation set.
+
+    Binary labels are classes 0 and 1. None where there is too little validation to fit on, or a
+    split is not in the set.
     """
-    parts = halves(data)
-    z_CV = _outputs(loss, data, logits)
-    if parts is None or too_few(data) or not np.isfinite(z_CV).all():
-        return {}
-    val, train = pairs["val"], pairs["train"]
+    from harness.engine.splits import evaluation_set  # torch
+
+    two = halves(data)
+    if two is None or too_few(data) or not {"train", "val"} <= set(names):
+        return None
+    splits = evaluation_set(data, names, "cpu").splits
     row_C = np.zeros(len(data.val.contexts_CT), dtype=np.int64)  # own context -> merged row
     own_P = data.val.context_N if data.kind == "binary" else data.val.pair_context_P
-    row_C[own_P] = val.row_P.cpu().numpy()
-    first, second = (Pairs(row_C[p.row_P], p.target_P, p.count_P) for p in parts)
-    best = fit(z_CV, first, loss.links, PRIOR)
-    after = nll(z_CV, second, best.link, best.temperature)
+    row_C[own_P] = splits["val"].row_P.numpy()
+    first, second = (Pairs(row_C[p.row_P], p.target_P, p.count_P) for p in two)
+    return first, second, _learned(data, splits["train"])
+
+
+def calibrated(loss: LossSpec, outputs: Any, parts: Sequence[Pairs] | None) -> dict[str, float]:
+    """The metrics of one run's calibration; {} where outputs are not finite, or there are no parts.
+
+    outputs: (C, V) tensor over the contexts of an evaluation set. parts: the half of validation
+    that a reading is fitted on, the other half, and training, where its NLL is wanted too.
+    """
+    z_CV = _outputs(loss, outputs)
+    if parts is None or not np.isfinite(z_CV).all():
+        return {}
+    best = fit(z_CV, parts[0], loss.links, PRIOR)
+    return named(
+        best.link, best.temperature, nll(z_CV, parts[1]),
+        [nll(z_CV, part, best.link, best.temperature) for part in parts[1:]],
+    )  # fmt: skip
+
+
+def named(link: str, temperature: float, raw: float, after: Sequence[float]) -> dict[str, float]:
+    """A reading's metrics, from the NLL of validation's second half before it, and after it.
+
+    nll_calibrated/val (nats per character, second half of validation), calibration/temperature,
+    calibration/link (its place in LINKS), calibration/gain (what the same half's NLL fell by), and,
+    where `after` has a second value, nll_calibrated/train with the reading fitted on validation.
+    """
     return {
-        "nll_calibrated/val": after,
-        "nll_calibrated/train": nll(z_CV, _learned(data, train), best.link, best.temperature),
-        "calibration/temperature": best.temperature,
-        "calibration/link": float(LINKS.index(best.link)),
-        "calibration/gain": nll(z_CV, second) - after,
+        **dict(zip(("nll_calibrated/val", "nll_calibrated/train"), after, strict=False)),
+        "calibration/temperature": temperature,
+        "calibration/link": float(LINKS.index(link)),
+        "calibration/gain": raw - after[0],
     }
 
 
+@lru_cache(maxsize=8)
 def too_few(data: Dataset) -> str:
     """Why outputs on these data are not calibrated; "" where they can be."""
     parts = halves(data)
@@ -215,16 +245,16 @@ def read_on_train(
     For the verdict alone, where validation has too few examples to fit on. None where outputs are
     not finite.
     """
-    z_CV, learned = _outputs(loss, data, logits), _learned(data, pairs["train"])
+    z_CV, learned = _outputs(loss, logits), _learned(data, pairs["train"])
     if not np.isfinite(z_CV).all():
         return None
     best = fit(z_CV, learned, loss.links, PRIOR)
     return nll(z_CV, learned, best.link, best.temperature)
 
 
-def _outputs(loss: LossSpec, data: Dataset, logits: Any) -> Floats:
-    z_CV: Floats = logits.detach().cpu().double().numpy()
-    return (loss.columns or _two_columns)(z_CV[:, 0]) if data.kind == "binary" else z_CV
+def _outputs(loss: LossSpec, logits: Any) -> Floats:
+    z_CV: Floats = logits.detach().cpu().numpy()
+    return (loss.columns or _two_columns)(z_CV[:, 0]) if loss.kind == "binary" else z_CV
 
 
 def _learned(data: Dataset, train: Any) -> Pairs:

@@ -230,9 +230,9 @@ class Chunk:
         records = [
             finish(
                 self.given[k], self.data, series=self.series[k], start=self.summary[k],
-                begun=self.begun[k], last=look.values, diverged_step=self.diverged[k],
+                begun=self.begun[k], diverged_step=self.diverged[k],
                 weights=self.backend.weights(k), device=self.runs[k].engine.device,
-                started=self.started, seconds=self.seconds / self.K, logits=look.logits,
+                started=self.started, seconds=self.seconds / self.K, look=look,
                 pairs=last.set.splits,
             )
             for k, look in looks

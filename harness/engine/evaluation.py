@@ -17,10 +17,11 @@ from torch import Tensor
 from harness.config.run import RunConfig
 from harness.data.dataset import Dataset
 from harness.engine.backend import Look
+from harness.engine.calibration import Pairs, calibrated, parts_of
 from harness.engine.network import Network
 from harness.engine.objectives import loss_values
 from harness.engine.passes import Pass
-from harness.engine.splits import SplitPairs, evaluation_set
+from harness.engine.splits import EvaluationSet, SplitPairs, evaluation_set
 
 TILE = 256  # rows a forward: small enough that activations stay in the cache
 SHUFFLED_WORK = 4_000_000_000  # losses of a symbol in `shuffled_loss`: some 20 seconds
@@ -34,7 +35,8 @@ class Evaluator:
         self, net: Network, runs: Sequence[RunConfig], data: Dataset, names: Sequence[str]
     ):
         self.net, self.runs, self.V = net, runs, 1 if data.kind == "binary" else data.V
-        self.set = evaluation_set(data, tuple(names), net.device)
+        self.set = evaluation_set(data, tuple(names), str(net.device))
+        self.parts = parts_of(data, tuple(names))
         rows = min(TILE, self.set.inputs.shape[0])
         self.tile = Pass(net, rows, data.block_size, backward=False)
         self.z_KCV = torch.zeros(net.K, self.set.C, self.V, dtype=net.dtype, device=net.device)
@@ -63,16 +65,16 @@ class Evaluator:
         return tile
 
     def evaluate(self, places: Collection[int]) -> dict[int, dict[str, float]]:
-        """Of some runs: the split metrics of every split in the set (see `class_metrics`)."""
-        z_KCV = self.forward()
-        measure = binary_metrics if self.set.binary else class_metrics
-        return {k: measure(z_KCV[k], self.set.splits, self.runs[k]) for k in places}
+        """Of some runs: the split metrics of every split in the set (see `run_metrics`)."""
+        z_KCV, parts = self.forward(), self.parts and self.parts[:2]
+        return {k: run_metrics(z_KCV[k], self.set, parts, self.runs[k])[0] for k in places}
 
     def looks(self, places: Collection[int], *, closely: bool) -> Iterator[tuple[int, Look]]:
         """Each run's values with its logits; closely: with its units and shuffled loss too."""
-        found, units = self.evaluate(places), self.units() if closely else []
+        z_KCV, units = self.forward(), self.units() if closely else []
         for k in places:
-            look = Look(found[k], self.z_KCV[k])
+            values, fair = run_metrics(z_KCV[k], self.set, self.parts, self.runs[k])
+            look = Look(values, z_KCV[k], fair)
             if closely:
                 shuffled = shuffled_loss(look.logits, self.set.splits["train"], self.runs[k])
                 look = look._replace(units=units[k], shuffled=shuffled)
@@ -96,6 +98,23 @@ class Evaluator:
                     if flag is not None:
                         sums[i][k, 2] += (weight_C @ flag[k].to(net.dtype)).cpu()
         return [[layer[k].numpy() for layer in sums] for k in range(net.K)]
+
+
+def run_metrics(
+    z_CV: Tensor, found: EvaluationSet, parts: Sequence[Pairs] | None, run: RunConfig
+) -> tuple[dict[str, float], dict[str, float]]:
+    """One run's split metrics, with nll_calibrated/val where it can be had, and its calibration.
+
+    See class_metrics, binary_metrics and calibration.calibrated.
+    """
+    values = (binary_metrics if found.binary else class_metrics)(z_CV, found.splits, run)
+    fair = calibrated(run.loss.spec, z_CV, parts)
+    return with_calibrated(values, fair), fair
+
+
+def with_calibrated(values: dict[str, float], fair: Mapping[str, float]) -> dict[str, float]:
+    """Split metrics with nll_calibrated/val among them, where there is a calibration."""
+    return {**values, **{n: v for n, v in fair.items() if n == "nll_calibrated/val"}}
 
 
 def class_metrics(

@@ -11,12 +11,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
 from harness.data.dataset import Dataset, Split
 from harness.engine.network import padded
 from harness.engine.passes import ROWS
+
+Array = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -31,7 +34,10 @@ class SplitPairs:
 
 
 class EvaluationSet:
-    """The distinct inputs of several splits, merged, and each split's pairs over them."""
+    """The distinct inputs of several splits, merged, and each split's pairs over them.
+
+    Contexts of validation come first, in the order in which its words meet them.
+    """
 
     def __init__(self, data: Dataset, names: Sequence[str], device: torch.device) -> None:
         splits: list[Split] = [getattr(data, name) for name in names]
@@ -44,10 +50,12 @@ class EvaluationSet:
             stacked = np.concatenate([s.contexts_CT for s in splits])
             inputs, index = np.unique(stacked, axis=0, return_inverse=True)
             parts = np.cumsum([len(s.contexts_CT) for s in splits])[:-1]
-            rows = [
-                own[s.pair_context_P]
-                for own, s in zip(np.split(index.reshape(-1), parts), splits, strict=True)
-            ]
+            own = np.split(index.reshape(-1), parts)
+            if "val" in names:
+                held = names.index("val")
+                inputs, index = _met_first(inputs, index, own[held][splits[held].context_N])
+                own = np.split(index.reshape(-1), parts)
+            rows = [o[s.pair_context_P] for o, s in zip(own, splits, strict=True)]
         self.C = len(inputs)
         wide = padded(self.C, ROWS)
         self.inputs = torch.zeros(
@@ -69,7 +77,20 @@ class EvaluationSet:
             )
 
 
-@functools.lru_cache(maxsize=4)
-def evaluation_set(data: Dataset, names: tuple[str, ...], device: torch.device) -> EvaluationSet:
+def _met_first(inputs: Array, index: Array, row_N: Array) -> tuple[Array, Array]:
+    """The inputs of row_N first, in the order they are met there, then the others; index follows.
+
+    So the contexts of validation's first half are at the front, for calibration to work on.
+    """
+    first = np.full(len(inputs), len(row_N))
+    np.minimum.at(first, row_N, np.arange(len(row_N)))
+    order = np.argsort(first, kind="stable")
+    place = np.empty_like(order)
+    place[order] = np.arange(len(order))
+    return inputs[order], place[index]
+
+
+@functools.lru_cache(maxsize=8)
+def evaluation_set(data: Dataset, names: tuple[str, ...], device: str) -> EvaluationSet:
     """The set of these splits, shared by the chunks of one data set."""
-    return EvaluationSet(data, names, device)
+    return EvaluationSet(data, names, torch.device(device))

@@ -15,7 +15,8 @@ from harness.config.ids import NUMERICS
 from harness.config.run import RunConfig
 from harness.data.baselines import floors
 from harness.data.dataset import Dataset
-from harness.engine.calibration import calibrated, read_on_train, told, too_few
+from harness.engine.backend import Look
+from harness.engine.calibration import read_on_train, told, too_few
 from harness.engine.kernel import bits_of
 from harness.engine.objectives import loss_values
 from harness.engine.splits import SplitPairs
@@ -130,16 +131,16 @@ def _label_entropy(data: Dataset) -> float:
 
 def finish(
     run: RunConfig, data: Dataset, *, series: Series, start: Mapping[str, float],
-    begun: StartVerdict, last: Mapping[str, float], diverged_step: int | None,
-    weights: Mapping[str, Tensor],
-    device: str, started: float, seconds: float, logits: Tensor, pairs: Mapping[str, SplitPairs],
+    begun: StartVerdict, look: Look, diverged_step: int | None, weights: Mapping[str, Tensor],
+    device: str, started: float, seconds: float, pairs: Mapping[str, SplitPairs],
 ) -> RunRecord:  # fmt: skip
-    """One run's record. `last` holds the whole-split metrics at its end, `start` those at step 0
-    with the theory beside them, `begun` the verdict on them.
+    """One run's record. `look` is the last, over `pairs`; `start` holds the metrics at step 0 with
+    the theory beside them, `begun` the verdict on them.
     """
+    last = {n: v for n, v in look.values.items() if n != "nll_calibrated/val"}
     summary = {**start, **last}
     lows = _floors(data)
-    fair = {} if diverged_step is not None else calibrated(run.loss.spec, data, logits, pairs)
+    fair = {} if diverged_step is not None else look.fair
     few = too_few(data)
     summary |= lows | fair | end_summary(data, last, pairs["train"].n)
     curves = {n: (np.asarray(s, np.int64), np.asarray(v)) for n, (s, v) in series.items()}
@@ -148,9 +149,11 @@ def finish(
         unigram=lows.get("floor/unigram", _label_entropy(data)),
         context_floor=lows.get("floor/context"),
         diverged_step=diverged_step,
-        calibrated=_calibrated_ends(run, data, fair, logits, pairs),
+        calibrated=_calibrated_ends(run, data, fair, look.logits, pairs),
     )
     summary |= judged
+    if fair and (fair_curve := series.get("nll_calibrated/val")):
+        summary["best/nll_calibrated_val"] = min(fair_curve[1])
     norm = weight_norm(weights)
     if math.isfinite(norm):
         summary["weights/norm"] = norm

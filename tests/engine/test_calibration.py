@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 
 import numpy as np
@@ -20,6 +21,7 @@ from harness.engine.calibration import (
     fit,
     halves,
     nll,
+    parts_of,
     scores,
     too_few,
 )
@@ -169,6 +171,22 @@ def test_points_are_calibrated_too(loss):
     assert 0 < record.summary["nll_calibrated/val"] < 0.7  # ln 2 is knowing nothing
 
 
+@pytest.mark.parametrize("loss", ["cross_entropy", "mse", "bce", "crammer_singer"])
+def test_every_evaluation_is_calibrated_as_the_last_one_is(loss):
+    """Each point of the curve is what a run that ends there has as its final value."""
+    config = RunConfig(
+        data=Data(fraction=0.02), loss=Loss(name=loss), train=Train(steps=60, eval_every=30),
+        optim=Optim(lr=0.05, schedule="constant"),
+    )  # fmt: skip
+    [record] = train([config])
+    [half] = train([dataclasses.replace(config, train=Train(steps=30, eval_every=30))])
+    steps, values = record.series["nll_calibrated/val"]
+    assert list(steps) == [0, 30, 60]
+    for value, ended in zip(values[1:], (half, record), strict=True):
+        assert value == pytest.approx(ended.summary["nll_calibrated/val"], rel=1e-12)
+    assert record.summary["best/nll_calibrated_val"] == min(values)
+
+
 def test_a_diverged_run_and_a_tiny_split_have_no_such_metric():
     runs = [RunConfig(data=Data(fraction=0.02), optim=Optim(lr=1e6), train=Train(steps=40))]
     [record] = train(runs)
@@ -176,7 +194,7 @@ def test_a_diverged_run_and_a_tiny_split_have_no_such_metric():
     assert not [name for name in record.summary if "calibra" in name]
     data = load_data(Data(fraction=0.02))
     broken = torch.full((3, data.V), torch.nan)
-    assert calibrated(LOSSES.get("mse"), data, broken, {"val": None, "train": None}) == {}
+    assert calibrated(LOSSES.get("mse"), broken, parts_of(data, ("train", "val"))) == {}
 
 
 def test_a_half_that_is_told_right_throughout_keeps_a_finite_temperature():

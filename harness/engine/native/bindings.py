@@ -59,8 +59,8 @@ class Run(Structure):
         ("drop_below", c_int64),
         ("keep", c_double),
         *_numbers(c_void_p, "bits table targets examples rate embed_rate penalties watch"),
-        *_numbers(c_void_p, "logits units shares shuffled kept"),
-        ("first", c_int64),
+        ("links", c_int64),
+        *_numbers(c_void_p, "logits units shares shuffled"),
     ]
 
 
@@ -83,6 +83,18 @@ class Reading(Structure):
     ]
 
 
+class Calibration(Structure):
+    """What a chunk's calibrations share."""
+
+    _fields_: ClassVar[Fields] = [
+        *_numbers(c_void_p, "kept scratch"),
+        ("first", c_int64),
+        ("parts", c_void_p),
+        ("count", c_int64),
+        ("prior", c_double),
+    ]
+
+
 METRICS = ("loss", "nll", "accuracy", "top3", "brier", "ece")
 
 
@@ -97,13 +109,10 @@ def kernels(dtype: str, extra: tuple[str, ...] = ()) -> ctypes.CDLL:
     found.harness_train.argtypes = [POINTER(Program), POINTER(Run), *[c_int64] * 4]
     found.harness_evaluate.argtypes = [
         POINTER(Program), POINTER(Run), c_int64, c_void_p, c_int64, c_int64, POINTER(Split),
-        c_int64, c_void_p, c_void_p, c_void_p,
+        c_int64, POINTER(Calibration), *[c_void_p] * 4,
     ]  # fmt: skip
-    found.harness_calibrate.argtypes = [
-        c_void_p, c_void_p, *[c_int64] * 3, POINTER(Split), c_int64, c_int64, c_double,
-        POINTER(Reading),
-    ]  # fmt: skip
-    sizes = [*map(ctypes.sizeof, (Program, Run, Split)), 8 * len(METRICS), ctypes.sizeof(Reading)]
+    sizes = [*map(ctypes.sizeof, (Program, Run, Split)), 8 * len(METRICS)]
+    sizes += map(ctypes.sizeof, (Reading, Calibration))
     for which, size in enumerate([*sizes, np.dtype(dtype).itemsize]):
         if found.harness_sizes(which) != size:
             raise NoKernelError(f"structure {which} of the kernels differs from Python's")

@@ -19,7 +19,14 @@ constexpr double CLIP_AT = 0.005, LOW_T = 1e-3, HIGH_T = 1e3, TOLERANCE = 1e-5;
 constexpr long MOST_PARTS = 3;
 struct Reading {
     double link, temperature, raw;  // raw: NLL of the second part under softmax at temperature 1
-    double nll[MOST_PARTS];  // of parts 1 ...
+    double nll[MOST_PARTS];         // of parts 1 ..., at their places
+};
+struct Calibration {  // what the runs of a chunk share
+    T *kept, *scratch;    // the first contexts' logits, and room for them: tiles of (V, lanes)
+    int64_t first;        // how many contexts: no part has one past them
+    const Split* parts;   // over whole tiles of contexts. The first is what a reading is fitted on,
+    int64_t count;        // with `prior` examples more of no class in particular
+    double prior;
 };
 
 // NLL as a function of b = 1/T over contexts kept in tiles: mean log sum exp(b g) - b mean g[target],
@@ -43,15 +50,24 @@ struct Curve {
         }
     }
     long place(long c) const { return c / lanes * V * lanes + c % lanes; }
+    static bool has(const Split& part, long c) {  // some of the vector of contexts from c on
+        double total = 0;
+        for (long j = 0; j < N; j++) total += part.per_context[c + j];
+        return total != 0;
+    }
 
     // mean over a part's examples of g[target], and over `prior` more of no class in particular
     double right(const Split& part, double prior = 0) const {
         double total = 0;
-        for (long c = 0; c < tiles * lanes; c++) {
-            for (int64_t k = part.start[c]; k < part.start[c + 1]; k++)
-                total += part.count[k] * double(g[place(c) + part.target[k] * lanes]);
-            const double each = prior * part.per_context[c] / (part.n * double(V));
-            for (long v = 0; v < V && each != 0; v++) total += each * double(g[place(c) + v * lanes]);
+        for (long c = 0; c < tiles * lanes; c += N) {
+            if (!has(part, c)) continue;
+            for (long j = c; j < c + N; j++)
+                for (int64_t k = part.start[j]; k < part.start[j + 1]; k++)
+                    total += part.count[k] * double(g[place(j) + part.target[k] * lanes]);
+            Vec all = NONE;
+            for (long i = place(c); i < place(c) + V * lanes && prior > 0; i += lanes) all += at(g + i);
+            for (long j = 0; j < N && prior > 0; j++)
+                total += prior * part.per_context[c + j] / (part.n * double(V)) * double(all[j]);
         }
         return total / (part.n + prior);
     }
@@ -59,6 +75,7 @@ struct Curve {
     double nll(double b, const Split& part, double right) const {
         double total = 0;
         for (long c = 0; c < tiles * lanes; c += N) {
+            if (!has(part, c)) continue;
             Vec sums = NONE;
             for (long i = place(c); i < place(c) + V * lanes; i += lanes) sums += exp(T(b) * at(g + i));
             const Vec value = log(sums);
@@ -70,6 +87,7 @@ struct Curve {
     void bend(double b, const Split& part, double right, double* first, double* second) const {
         double slope = 0, curvature = 0;
         for (long c = 0; c < tiles * lanes; c += N) {
+            if (!has(part, c)) continue;
             Vec sums = NONE, means = NONE, squares = NONE;
             for (long i = place(c); i < place(c) + V * lanes; i += lanes) {
                 const Vec x = at(g + i), e = exp(T(b) * x), ex = e * x;
@@ -102,21 +120,22 @@ struct Curve {
     }
 };
 
-// parts[0]: what the reading is fitted on, with so many examples of no class in particular more;
-// nll: of the other parts. links: a bit for each that is tried, ties go to the first.
-inline Reading calibrate(const T* kept, T* scratch, long V, long lanes, long tiles, const Split* parts,
-                         long count, long links, double prior) {
+// The reading that suits parts[0] best, and the NLL of the other parts under it. links: a bit for each
+// that is tried, ties go to the first.
+inline Reading calibrate(const Calibration& a, long V, long lanes, long links) {
+    const long tiles = (a.first + lanes - 1) / lanes;
+    const Split* parts = a.parts;
     Reading out{};
     double least = std::numeric_limits<double>::infinity();
     for (long link = 0; link < LINKS; link++) {
         if (!(links >> link & 1)) continue;
-        const Curve curve(link, kept, scratch, V, lanes, tiles);
-        if (link == SOFTMAX) out.raw = curve.nll(1, parts[1], curve.right(parts[1]));
-        const double aim = curve.right(parts[0], prior), b = curve.fit(parts[0], aim);
+        const Curve curve(link, a.kept, a.scratch, V, lanes, tiles);
+        if (link == SOFTMAX && a.count > 2) out.raw = curve.nll(1, parts[1], curve.right(parts[1]));
+        const double aim = curve.right(parts[0], a.prior), b = curve.fit(parts[0], aim);
         const double nll = links & (links - 1) ? curve.nll(b, parts[0], aim) : 0;
         if (!(nll < least)) continue;
         least = nll, out.link = double(link), out.temperature = 1 / b;
-        for (long i = 1; i < count; i++) out.nll[i] = curve.nll(b, parts[i], curve.right(parts[i]));
+        for (long i = 1; i < a.count; i++) out.nll[i] = curve.nll(b, parts[i], curve.right(parts[i]));
     }
     return out;
 }

@@ -80,15 +80,13 @@ struct Wanted {  // of an evaluation, beside the metrics; null: not
     double* units;         // see add_units; over the first split
     const double* shares;  // (V): of each symbol among the targets of the first split, for
     double* shuffled;      // its mean loss, were every context followed by the symbols in these shares
-    T* kept;               // the first contexts' logits as calibrate() reads them: tiles of (V, lanes)
-    int64_t first;         // how many contexts
 };
 
 // Returns whether every logit is finite: where one is not, ranks mean nothing.
 inline bool evaluate(const Program& p, T* block, const Objective& o, Buffers& b, const void* table,
                      long contexts, const Split* splits, long count, Metrics* metrics,
-                     const Wanted& want) {
-    const long V = o.V, wide = padded(V), tile = b.lanes;
+                     const Wanted& want, const Calibration* fit) {
+    const long V = o.V, wide = padded(V), tile = b.lanes;  // rows of a tile fill its lanes
     const long row_bytes = p.embed ? p.context * sizeof(int32_t) : p.layer[0].inputs * sizeof(T);
     Tally tallies[3];
     bool finite = true;
@@ -104,8 +102,8 @@ inline bool evaluate(const Program& p, T* block, const Objective& o, Buffers& b,
             if (want.logits) std::memcpy(want.logits + (from + r) * V, row, sizeof(T) * V);
             std::fill(row + V, row + wide, -INF);
         }
-        for (long v = 0; v < V && from < want.first; v++)
-            std::memcpy(want.kept + from * V + v * tile, z + v * b.ld, sizeof(T) * tile);
+        for (long v = 0; v < V && fit && from < fit->first; v++)
+            std::memcpy(fit->kept + from * V + v * tile, z + v * b.ld, sizeof(T) * tile);
         for (long i = 0; i < b.rows; i += N) {
             const Columns columns(o, z + i, b.chances + i, b.ld);
             for (long r = i; r < std::min(i + N, b.rows); r++) {

@@ -16,6 +16,7 @@ struct Run {  // one run of a chunk; pointers into arrays that Python holds
     const double *rate, *embed_rate;  // (steps)
     const Penalty* penalties;        // (segments)
     double* watch;                   // null, or where the last step's diagnostics go
+    int64_t links;                   // that suit its loss, see calibrate()
     Wanted want;                     // of its evaluation
 
     Objective objective(const Program& p) const {
@@ -62,7 +63,8 @@ static void step(const Program& p, const Run& r, Buffers& b, long s, long step, 
 extern "C" {
 int64_t harness_sizes(int64_t which) {  // so that Python's copies of the structures can be checked
     const int64_t sizes[] = {sizeof(Program), sizeof(Run), sizeof(Split), sizeof(Metrics),
-                             sizeof(Reading), sizeof(T), VECTOR_BYTES};
+                             sizeof(Reading), sizeof(Calibration), sizeof(T),
+                             VECTOR_BYTES};
     return sizes[which];
 }
 int64_t harness_bytes(const Program* p, int64_t rows, int64_t backward) {
@@ -84,19 +86,18 @@ void harness_train(const Program* p, const Run* runs, int64_t count, int64_t ste
             step(*p, runs[k], b, s, first + s, phase, s == steps - 1 ? runs[k].watch : nullptr);
     }
 }
-// metrics (runs, splits), finite (runs); buffers: harness_bytes(program, tile, 1).
+// metrics (runs, splits), finite (runs), readings (runs; of finite runs, where `fit` is not null);
+// buffers: harness_bytes(program, tile, 1).
 void harness_evaluate(const Program* p, const Run* runs, int64_t count, const void* table,
                       int64_t contexts, int64_t tile, const Split* splits, int64_t split_count,
-                      char* buffers, Metrics* metrics, int64_t* finite) {
+                      const Calibration* fit, char* buffers, Metrics* metrics, int64_t* finite,
+                      Reading* readings) {
     for (int64_t k = 0; k < count; k++) {
         Buffers b(*p, tile, buffers, true);
         finite[k] = evaluate(*p, runs[k].block, runs[k].objective(*p), b, table, contexts, splits,
-                             split_count, metrics + k * split_count, runs[k].want);
+                             split_count, metrics + k * split_count, runs[k].want, fit);
+        if (fit && finite[k]) readings[k] = calibrate(*fit, p->outputs(), tile, runs[k].links);
     }
-}
-void harness_calibrate(const T* kept, T* scratch, int64_t V, int64_t lanes, int64_t tiles,
-                       const Split* parts, int64_t count, int64_t links, double prior, Reading* out) {
-    *out = calibrate(kept, scratch, V, lanes, tiles, parts, count, links, prior);
 }
 }
 #pragma GCC visibility pop

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from harness.components.losses import LINKS
 from harness.components.penalties import PENALTIES
 from harness.config.run import ResolvedRun
 from harness.data.dataset import Dataset
@@ -82,6 +83,7 @@ class Runs:
             scale=gradient_scale(loss, V, self.B), keep=1 / (1 - self.drops[k]),
             drop_below=math.ceil(self.drops[k] * 2**16), table=pointer(self.inputs),
             targets=pointer(self.targets), penalties=pointer(self.penalties[k]),
+            links=sum(1 << LINKS.index(link) for link in loss.spec.links),
         )  # fmt: skip
 
     def penalty(self, k: int) -> float:
