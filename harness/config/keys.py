@@ -11,7 +11,7 @@ from harness.components.registry import Registry
 from harness.config.fields import knob
 from harness.config.groups import GROUPS
 
-TOP = (*GROUPS, "seed")  # the names at the top of a config, in order
+TOP = ("data", "model", "init", "loss", "reg", "optim", "train", "seed", "engine")  # of a config
 SEED = knob(0, seed=True)  # the one setting outside of a group
 
 
