@@ -22,7 +22,9 @@ import tempfile
 import time
 from pathlib import Path
 
-CORES, RUNS = len(os.sched_getaffinity(0)), 360
+from harness import system
+
+CORES, RUNS = system.cores(), 360
 ENV = {
     **os.environ,
     "PYTHONPATH": os.pathsep.join(filter(None, [str(Path.cwd()), os.environ.get("PYTHONPATH")])),
@@ -32,6 +34,7 @@ import sys
 import torch
 from torch.nn.functional import cross_entropy
 from benchmarks.lecture_loop import LectureLoop
+from harness import system
 from harness.config.groups import Data
 from harness.data.dataset import load_data
 torch.set_num_threads(1)

@@ -9,6 +9,8 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from harness.system import check_platform
+
 __version__ = "0.1.0"
 
 _NAMES = {
@@ -63,6 +65,7 @@ if TYPE_CHECKING:  # each again as itself: what a type checker takes as exported
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module 'harness' has no attribute '{name}'")
+    check_platform()
     value = getattr(importlib.import_module(f"harness.{_HOMES[name]}"), name)
     globals()[name] = value
     return value

@@ -61,6 +61,4 @@ def cache_folder() -> Path:
         home = Path(tempfile.gettempdir())
     if sys.platform == "darwin":
         return home / "Library" / "Caches" / "harness"
-    if sys.platform == "win32":
-        return Path(os.environ.get("LOCALAPPDATA") or home / "AppData" / "Local") / "harness"
     return home / ".cache" / "harness"

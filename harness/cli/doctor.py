@@ -83,9 +83,7 @@ def _versions(*packages: str) -> Iterator[str]:
 
 
 def _cores() -> str:
-    usable = getattr(os, "sched_getaffinity", None)  # macOS has none
-    count = len(usable(0)) if usable else os.cpu_count() or 1
-    return f"{count} usable, {system.same_bits()['cpu']}"
+    return f"{system.cores()} usable, {system.same_bits()['cpu']}"
 
 
 def _kernels() -> Row:

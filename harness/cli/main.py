@@ -20,6 +20,7 @@ import click
 from harness import __version__
 from harness.errors import ConfigError, HarnessError, shown
 from harness.paths import check_output, check_path
+from harness.system import check_platform
 
 _OPEN = {"ignore_unknown_options": True, "allow_extra_args": True, "help_option_names": []}
 
@@ -401,6 +402,7 @@ def _answer(words: Sequence[str]) -> int:
     from harness.cli.stopping import asked
 
     try:
+        check_platform()
         check_words(words)
         if words and words[0] in ("-sc", "--shell-completion"):  # Hydra's script knows no verbs
             words = ["train", *words]

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import os
 import threading
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from harness import system
 from harness.cli import outcome
 from harness.cli.grid import Drawn
 from harness.cli.halving import Configuration, halve
@@ -400,4 +400,4 @@ def _workers(jobs: Jobs) -> int:
         return asked
     from harness.engine.cost import workers_that_fit
 
-    return workers_that_fit(jobs.need, len(os.sched_getaffinity(0)))
+    return workers_that_fit(jobs.need, system.cores())

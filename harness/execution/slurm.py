@@ -9,7 +9,6 @@ from __future__ import annotations
 import heapq
 import json
 import math
-import os
 import shutil
 import subprocess
 import threading
@@ -22,6 +21,7 @@ from typing import Any
 
 import submitit
 
+from harness import system
 from harness.config.run import RunConfig
 from harness.execution import node
 from harness.execution.interface import Ended, Place, Task, Word
@@ -233,10 +233,7 @@ class SlurmExecutor:
         mine = self.processes.get(job_id)
         if mine is not None:
             return not mine.done()
-        try:  # another command's: is it submitit's still?
-            return b"submitit" in Path(f"/proc/{job_id}/cmdline").read_bytes()
-        except OSError:
-            return durable.alive(int(job_id)) and not os.path.isdir("/proc")  # noqa: PTH112
+        return "submitit" in system.command(int(job_id))  # another command's: still submitit's?
 
     def stop(self) -> None:
         """Ask running jobs to save and end, and take the others out of the queue."""

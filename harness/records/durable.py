@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import fcntl
 import functools
 import hashlib
 import itertools
@@ -23,6 +22,7 @@ import uuid
 import warnings
 from typing import TYPE_CHECKING, Any
 
+from harness import system
 from harness.errors import HarnessError
 
 if TYPE_CHECKING:
@@ -240,13 +240,11 @@ def locked(path: Path, what: str, *, wait: bool = False) -> Iterator[None]:
         make_folder(path.parent)
         handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
     try:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-        except BlockingIOError:
+        if not system.lock(handle, wait=wait):
             holder = os.pread(handle, 200, 0).decode(errors="replace").strip() or "another process"
             raise LedgerBusyError(
                 f"{what} is in use by {holder}; wait for it to finish, or stop it first."
-            ) from None
+            )
         with contextlib.suppress(OSError):  # a full disk must not stop the locking
             os.ftruncate(handle, 0)
             os.pwrite(handle, f"process {os.getpid()} on {socket.gethostname()}".encode(), 0)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import sqlite3
 from typing import TYPE_CHECKING, Any
 
+from harness import system
 from harness.records.durable import alive
 from harness.tracking.addresses import sqlite_address
 from harness.tracking.client import quiet_mlflow
@@ -32,7 +32,7 @@ def create_sqlite(path: Path, artifacts: str) -> None:
     folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
     try:
         with contextlib.suppress(OSError):  # some network folders have no locks; the link decides
-            fcntl.flock(folder, fcntl.LOCK_EX)
+            system.lock(folder, wait=True)
         _sweep_up(path)
         if path.exists():
             return

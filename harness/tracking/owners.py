@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import socket
-from pathlib import Path
 
+from harness import system
 from harness.records.durable import alive
 
 TAG = "harness.owner"
@@ -13,7 +13,7 @@ TAG = "harness.owner"
 
 def owner() -> str:
     """Who writes a run, as its tag says: host:pid:start, the start telling equal pids apart."""
-    return f"{socket.gethostname()}:{os.getpid()}:{_start(os.getpid())}"
+    return f"{socket.gethostname()}:{os.getpid()}:{system.started(os.getpid())}"
 
 
 def lives(tag: str) -> bool:
@@ -21,12 +21,4 @@ def lives(tag: str) -> bool:
     pid, _, start = tag.partition(":")[2].partition(":")
     if not pid.isdigit() or not alive(int(pid)):
         return not pid.isdigit()
-    return not start or start == _start(int(pid))
-
-
-def _start(pid: int) -> str:
-    """When a process began, in the system's own ticks; empty where that cannot be told."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
-    except (OSError, IndexError):
-        return ""
+    return not start or start == system.started(int(pid))

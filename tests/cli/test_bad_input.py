@@ -19,7 +19,7 @@ from harness.cli.sweep import check_jobs
 from harness.config.groups import Data, Engine, Model, Reg, Train
 from harness.config.keys import field_rules, nest
 from harness.config.run import RunConfig
-from harness.config.settings import Ledger, Ray, Slurm, Tracking
+from harness.config.settings import Halving, Ledger, Ray, Slurm, Tracking
 from harness.data.dataset import load_data
 from harness.engine import cost as footprint
 from harness.errors import ConfigError, HarnessError
@@ -39,9 +39,10 @@ WRONG_TYPES = {
 def kind_of(key):
     """The row of WRONG_TYPES for a setting, and whether null is a value of it."""
     group, _, name = key.rpartition(".")
-    owner = {"tracking": Tracking, "ledger": Ledger, "engine.ray": Ray, "engine.slurm": Slurm}.get(
-        group
-    )
+    owner = {
+        "tracking": Tracking, "ledger": Ledger, "halving": Halving, "engine.ray": Ray,
+        "engine.slurm": Slurm,
+    }.get(group)  # fmt: skip
     if owner is None:
         owner = type(getattr(RunConfig(), group)) if group else RunConfig
     text = owner.__annotations__[name]
