@@ -26,6 +26,7 @@ from harness.analysis.pairing import differences_to
 from harness.analysis.remarks import about_reading, about_runs
 from harness.analysis.selection import Condition, Given, conditions, selected
 from harness.analysis.table import SweepTable, known_column, table_of
+from harness.components.metrics import shown_in
 from harness.config.labels import nll_unit, text
 from harness.errors import ConfigError, shown
 from harness.numerics.folding import fold
@@ -36,8 +37,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from harness.records.record import RunRecord
-
-SHOWN = ("best/nll_val", "best/step", "nll_calibrated/val", "gap/nll", "accuracy/val", "nll/train")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -155,7 +154,7 @@ def compare(
         keys=tuple(keys), rows=[rows[i] for i in places], verdicts=[verdicts[i] for i in places],
         headline=headline, order=order.words(len(rows)), twins=twins, by=by, rates=rated,
         unit=nll_unit(found.runs.get("data.name", ())),
-        shown=tuple(n for n in (wanted or _shown(headline)) if n in found.metrics),
+        shown=tuple(n for n in wanted or _shown(headline, found) if n in found.metrics),
         differences=[differences[i] for i in places] if differences is not None else None,
         baseline=", ".join(f"{c.column}{c.sign}{text(c.value)}" for c in base),
         explained=variance_explained(found.runs, headline), remarks=remarks,
@@ -200,5 +199,5 @@ def _part(table: SweepTable, keep: Any) -> SweepTable:
     return SweepTable(runs, table.settings, table.metrics, table.meta, table.load_curves)
 
 
-def _shown(headline: str) -> list[str]:
-    return [headline, *(name for name in SHOWN if name != headline)]
+def _shown(headline: str, table: SweepTable) -> list[str]:
+    return [headline, *(n for n in shown_in("compare", table.metrics) if n != headline)]

@@ -15,15 +15,13 @@ import pandas as pd
 
 from harness.analysis.effects import Key, Swept
 from harness.analysis.table import plain_rows
+from harness.components.metrics import OWN, metric_of
 from harness.config.labels import text
 from harness.numerics.digits import number
 from harness.numerics.folding import estimate, mean_by_unit, pairs
 from harness.records.ranking import Standing, fingerprint
 from harness.records.verdicts import VERDICTS
 from harness.theory.advice import GOOD, Z_LIMIT, StartKind, start_kind
-
-COUNTED = {"floor/unigram_val": "symbols", "floor/bigram_val": "pairs",
-           "floor/context_val": "contexts"}  # fmt: skip
 
 
 def headline(swept: Swept, floors: Mapping[str, float]) -> list[str]:
@@ -82,7 +80,8 @@ def best(swept: Swept, floors: Mapping[str, float]) -> list[str]:
 
 
 def _words(swept: Swept, top: Standing) -> str:
-    value, unit = top.value, "in its own units" if swept.metric == "loss/val" else swept.unit
+    value, own = top.value, metric_of(str(swept.metric)).unit == OWN
+    unit = "in its own units" if own else swept.unit
     assert value.mean is not None
     number_ = f"**{value.mean:.4f}** {unit} (one run)"
     if value.half is not None:
@@ -100,7 +99,7 @@ def _equal(swept: Swept, one: Standing, other: Standing) -> bool:
 
 
 def _against_counting(swept: Swept, top: Standing, floors: Mapping[str, float]) -> list[str]:
-    counted = {words: floors[name] for name, words in COUNTED.items() if name in floors}
+    counted = {words: low for name, low in floors.items() if (words := metric_of(name).counts)}
     if not counted or "nll" not in str(swept.metric) or top.value.mean is None:
         return []
     what = min(counted, key=counted.__getitem__)

@@ -11,18 +11,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from harness.components.metrics import metric_of
 from harness.records.partial import READ, counts, ended_early
 
 if TYPE_CHECKING:
     from harness.analysis.table import SweepTable
 
 LR = "optim.lr"
-HIGHER_IS_BETTER = ("accuracy", "top3", "speed")  # by the first part of a metric's name
 
 
 def lower_is_better(metric: str) -> bool:
-    """Whether less is better: not for accuracy, top-3 and speed."""
-    return metric.split("/")[0] not in HIGHER_IS_BETTER
+    """Whether less is better, or at least comes first where neither is."""
+    return metric_of(metric).better != "higher"
 
 
 def values_of_runs(table: SweepTable) -> NDArray[np.float64]:

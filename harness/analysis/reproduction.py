@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from harness.analysis.claims import Claim
+from harness.components.metrics import metric_of
 from harness.config.ids import NUMERICS
 from harness.errors import ConfigError
 from harness.records.durable import digest
@@ -22,9 +23,7 @@ if TYPE_CHECKING:
 
     from harness.records.record import RunRecord
 
-LOSSES = ("loss/", "nll/", "best/nll", "init/loss_measured")  # what another platform must meet
 TOLERANCE = {"float32": 1e-2, "float64": 1e-6}  # there, relative to max(1, |value|): see the docs
-TIMINGS = ("speed/",)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -236,7 +235,7 @@ def _curves(claim: Claim, record: RunRecord) -> Found:
 def _finals(claim: Claim, record: RunRecord) -> Iterator[str]:
     """Final numbers but timings; those the record alone has count where the claim is a record."""
     both = {**claim.summary, **(record.summary if "nll/val" in claim.summary else {})}
-    return (name for name in both if not name.startswith(TIMINGS))
+    return (name for name in both if not metric_of(name).timing)
 
 
 def _number(name: str, claim: Claim, record: RunRecord) -> Difference | None:
@@ -281,13 +280,13 @@ def _worst(claim: Claim, record: RunRecord) -> float:
     pairs = [
         (float(value), dict(zip(*map(np.ndarray.tolist, record.series[name]), strict=True)).get(s))
         if name in record.series else (float(value), None)
-        for name, (steps, values) in claim.series.items() if name.startswith(LOSSES)
+        for name, (steps, values) in claim.series.items() if metric_of(name).agrees
         for s, value in zip(steps.tolist(), values.tolist(), strict=True)
     ]  # fmt: skip
     pairs += [
         (value, record.summary.get(name))
         for name, value in claim.summary.items()
-        if name.startswith(LOSSES)
+        if metric_of(name).agrees
     ]
     far = [math.inf if b is None else abs(a - b) / max(1.0, abs(a)) for a, b in pairs]
     return max(far, default=math.inf)

@@ -19,6 +19,7 @@ from harness.analysis.table import (
     read_curves_parquet,
     read_runs_parquet,
 )  # fmt: skip
+from harness.components.metrics import having, metric_of, shown_in
 from harness.config.foreign import recall
 from harness.config.keys import unnest
 from harness.records.record import CURVES
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
     from harness.records.manifests import SweepManifest
     from harness.tracking.reader import MlflowReader
 
-STEP_SERIES = ("loss/train", "loss/val", "nll/train", "nll/val", "nll_calibrated/val", "penalty")
 ENVIRONMENT = ("version", "numerics", "torch", "platform", "device")  # tags harness.<name>
 # provenance that no two runs share
 OF_ONE_RUN = ("started", "seconds", "start", "start_kind", "calibration")
@@ -59,7 +59,7 @@ def ledger_table(ledger: Ledger, sweep: SweepManifest) -> SweepTable:
         ids = [row["run_id"] for row in rows if row["config_id"]]
         parts: dict[str, Mapping[str, Any]] = {run_id: {} for run_id in ids}
         for run_id, series in ledger.curves(ids):
-            parts[run_id] = {n: series[n] for n in STEP_SERIES if n in series}
+            parts[run_id] = {n: series[n] for n in shown_in("curves", series)}
         return long_curves(parts)
 
     return make_table(rows, settings, meta, curves)
@@ -80,14 +80,16 @@ def mlflow_table(store: MlflowReader, parent: Any) -> SweepTable:
         "mlflow_run_id": parent.info.run_id, "environment": {}, "data": {},
         **own_words.of_tags(tags),
     }  # fmt: skip
-    if floors := {k: v for k, v in parent.data.metrics.items() if k.startswith("floor/")}:
+    if floors := {k: v for k, v in parent.data.metrics.items() if metric_of(k).of_data}:
         meta["floors"] = floors
     rows: pd.DataFrame | list[dict[str, Any]]
+    drawn: list[str] = []  # the curves that a table has
     some: list[Any] = []  # one finished child: its tags say what the data and the machine were
     if content is not None:
         rows, settings, overrides = read_runs_parquet(content)
         meta["overrides"] = _overrides(store, parent) if overrides is None else overrides
         meta["runs"] = len(rows)
+        drawn = shown_in("curves", [*having(), *map(str, rows.columns)])
         if "mlflow_run_id" in rows and len(rows):
             ids = rows.loc[rows["status"] == "FINISHED", "mlflow_run_id"].dropna().tolist()
             here = [parent.info.experiment_id]
@@ -111,7 +113,7 @@ def mlflow_table(store: MlflowReader, parent: Any) -> SweepTable:
     def curves() -> pd.DataFrame:
         whole = store.artifact(parent, CURVES) if content is not None else None
         if whole is not None:
-            return read_curves_parquet(whole, STEP_SERIES)
+            return read_curves_parquet(whole, drawn)
         return long_curves(
             {
                 run.data.tags["harness.run_id"]: store.histories(run)
@@ -139,7 +141,7 @@ def single_table(store: MlflowReader, run: Any) -> SweepTable:
 
     def curves() -> pd.DataFrame:
         found, _ = store.curves(run)
-        return long_curves({run_id: {n: found[n] for n in STEP_SERIES if n in found}})
+        return long_curves({run_id: {n: found[n] for n in shown_in("curves", found)}})
 
     return make_table([child_row(run)], list(run.data.params), meta, curves)
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from harness.components.metrics import metric_of
 from harness.config.automatic import FOLLOWS, follows, spelled
 from harness.config.run import RunConfig
 from harness.errors import ConfigError, nearest, shown
@@ -247,7 +248,7 @@ def _floors(runs: pd.DataFrame, metrics: Iterable[str]) -> dict[str, float]:
     """floor/* that all runs share; where data differ between runs, those that still agree."""
     out = {}
     for name in metrics:
-        if name.startswith("floor/"):
+        if metric_of(name).of_data:
             values = runs[name].dropna().unique()
             if len(values) == 1:
                 out[name] = float(values[0])

@@ -6,6 +6,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from harness.components.metrics import having
 from harness.config.run import RunConfig
 from harness.data.dataset import Dataset, load_data
 from harness.engine import cost as footprint
@@ -17,7 +18,6 @@ from harness.records.manifests import run_names
 from harness.render import console
 
 TIMED_SECONDS = 0.4  # how long each group is tried out to estimate its speed
-LIVE_SERIES = 4  # loss and nll, train and val: the curves that MLflow shows
 FINAL_METRICS = 40  # other final values a run
 POINT_BYTES = 250  # of mlflow.db a point, indexes included
 POINT_SECONDS = 0.0002  # to write one, in batches
@@ -94,7 +94,7 @@ def estimate(
         core_seconds += run.train.steps * a_step + looks * a_look
         size += len(places) * footprint.disk_bytes(run, d)
         weights += len(places) * [footprint.weight_bytes(run, d)]
-        points += len(places) * (LIVE_SERIES * looks + FINAL_METRICS)
+        points += len(places) * (len(having(live=True)) * looks + FINAL_METRICS)
     seconds = core_seconds / max(1, min(workers, len(groups)))
     if tracked:
         seconds = max(seconds, points * POINT_SECONDS)  # written while training goes on

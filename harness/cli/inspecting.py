@@ -11,6 +11,7 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from harness.components.metrics import in_order, metric_of
 from harness.config.labels import nll_unit, short_names, text
 from harness.config.run import RunConfig, run_config
 from harness.errors import ConfigError, nearest
@@ -26,8 +27,6 @@ if TYPE_CHECKING:
     from harness.analysis.places import Places
     from harness.analysis.table import SweepTable
     from harness.tracking.reader import MlflowReader
-
-GROUPS = ("init", "loss", "nll", "nll_calibrated", "calibration", "perplexity", "accuracy")
 
 
 def known_sweeps(where: Places, uri: str | None = None) -> list[dict[str, Any]]:
@@ -202,7 +201,7 @@ def run_tables(record: RunRecord) -> list[tuple[str, Table]]:
     for key, value in record.config.flat().items():
         settings.add_row(key, text(value), "*" if value != default.get(key) else "")
     numbers = _table("metric", "value")
-    for name in _ordered(record.summary):
+    for name in in_order(sorted(record.summary)):
         numbers.add_row(name, f"{record.summary[name]:.6g}")
     unit = nll_unit([record.config.data.name])
     return [
@@ -220,13 +219,13 @@ def differences(a: RunRecord, b: RunRecord) -> dict[str, Any]:
     left, right = a.config.flat(), b.config.flat()
     config = {k: [left.get(k), right.get(k)] for k in left if left.get(k) != right.get(k)}
     metrics = {}
-    for name in _ordered({**a.summary, **b.summary}):
+    for name in in_order(sorted({**a.summary, **b.summary})):
         x, y = a.summary.get(name), b.summary.get(name)
         if x != y:
             metrics[name] = [x, y, None if x is None or y is None else y - x]
     shared = a.series.keys() & b.series.keys()
     same = all(
-        list(a.series[n][1]) == list(b.series[n][1]) for n in shared if not n.startswith("speed")
+        list(a.series[n][1]) == list(b.series[n][1]) for n in shared if not metric_of(n).timing
     )
     verdict = [a.verdict, b.verdict]
     return {
@@ -249,12 +248,6 @@ def difference_tables(found: Mapping[str, Any]) -> list[tuple[str, Table]]:
         numbers.add_row(name, *cells, "-" if change is None else f"{change:+.4g}")
     title = "Settings" if found["config"] else "No setting differs"
     return [(title, settings), ("Numbers that differ" if found["metrics"] else "", numbers)]
-
-
-def _ordered(names: Mapping[str, float]) -> list[str]:
-    """Losses first, then the rest by name."""
-    place = {group: i for i, group in enumerate(GROUPS)}
-    return sorted(names, key=lambda n: (place.get(n.split("/")[0], len(place)), n))
 
 
 def _table(*heads: str, header: bool = True) -> Table:

@@ -22,6 +22,7 @@ from harness.cli.halving import Configuration, halve
 from harness.cli.launch import Launch
 from harness.cli.progress import WATCHED, progress
 from harness.cli.stopping import Stop, StoppedError, stop_signals
+from harness.components.metrics import having
 from harness.config.foreign import check_trainable
 from harness.config.groups import Data
 from harness.config.ids import sweep_id
@@ -36,7 +37,6 @@ from harness.records.record import Evaluation
 from harness.records.saved import read_config
 from harness.render import console
 from harness.tracking.addresses import redacted, store_address
-from harness.tracking.projection import STEP_SERIES
 
 if TYPE_CHECKING:
     from harness.data.dataset import Dataset
@@ -390,7 +390,7 @@ def _place(jobs: Jobs, options: Options, name: str, ledger: Ledger) -> Place:
         weights=jobs.ledger.weights != "none",
         processes=1 if options.single else _workers(jobs),
         checkpoint_seconds=jobs.ledger.checkpoint_seconds, say=console.say,
-        live=tuple({WATCHED, *STEP_SERIES} if tracked else {WATCHED}),
+        live=(WATCHED, *(having(live=True) if tracked else ())),
     )  # fmt: skip
 
 

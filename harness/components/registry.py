@@ -211,4 +211,7 @@ class Registry(Collection[str], Generic[S]):
         if known["distribution"]:
             origin = f"it is part of {known['distribution']} {known['version']}; install that"
         missing = f"{self.kind} {name!r} is not here: {origin} to train with it."
+        new = name not in self._stored
         self._stored[name] = stand_in(self.spec, facts, missing), dict(known)
+        for clear in _CACHES if new else ():
+            clear()

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from harness.components.metrics import metric_of
 from harness.config.foreign import stored_components
 from harness.config.ids import NUMERICS
 from harness.config.run import RunConfig
@@ -161,7 +162,7 @@ def finish(
     if seconds > 0 and steps[0]:
         summary["speed/run_steps_per_s"] = steps[0] / seconds
     for name, (_, values) in series.items():  # the last look inside the layers
-        if name.startswith(("act/", "grad/", "penalty")) and values:
+        if values and metric_of(name).kept:
             summary.setdefault(name, values[-1])
     warnings = [begun.words if begun.warns else "", *remarks(data, summary)]
     if diverged_step is not None:

@@ -17,9 +17,9 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from harness.components.metrics import metric_of
+
 DIVERGED, STOPPED, DROPPED = "diverged", "stopped early", "dropped"
-AT_STEP_0 = ("init/", "floor/")  # groups of metrics that every run has from the first evaluation
-BEST = "best/"
 READ = ("verdict", "stopped_at", "best/step", "train.steps", "train.eval_every",
         "train.early_stopping")  # fmt: skip
 # ^ the columns that `ended_early` reads
@@ -51,9 +51,10 @@ def stopping_step(row: Mapping[str, Any]) -> int | None:
 
 def counts(metric: str, ended: str) -> bool:
     """Whether a metric of a run that ended so may be compared with those of other runs."""
-    if not ended or metric.startswith(AT_STEP_0):
+    if not ended:
         return True
-    return ended == STOPPED and metric.startswith(BEST)
+    when = metric_of(metric).when
+    return when == "start" or (when == "best" and ended == STOPPED)
 
 
 def remarks(rows: Iterable[Mapping[str, Any]]) -> list[str]:

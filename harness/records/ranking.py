@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from harness.components.losses import LOSSES
+from harness.components.metrics import metric_of
 from harness.numerics.digits import fixed
 from harness.numerics.folding import Estimate, estimate
 from harness.records import partial
@@ -207,9 +208,7 @@ def fingerprint(rows: Sequence[Row]) -> tuple[Any, ...]:
 
 def _is_number(key: str, value: Any) -> bool:
     """Whether this entry of a row is a metric (name/split) that equal runs share."""
-    return (
-        "/" in key and not key.startswith("speed/") and isinstance(value, float) and value == value
-    )
+    return "/" in key and isinstance(value, float) and value == value and not metric_of(key).timing
 
 
 def _loss(row: Row) -> str:

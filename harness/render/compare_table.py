@@ -21,6 +21,7 @@ from rich.table import Table
 from harness.analysis import comparison
 from harness.analysis.comparison import Comparison
 from harness.analysis.selection import sort_key
+from harness.components.metrics import metric_of
 from harness.config.labels import short_names, text
 from harness.numerics.digits import fixed
 from harness.numerics.folding import PLUS_MINUS
@@ -230,7 +231,7 @@ def _explained(found: Explained, console: Console) -> None:
 def _cell(entry: Mapping[str, Any] | None, name: str) -> str:
     if entry is None:
         return "-"
-    digits = 0 if name.endswith("step") else 4
+    digits = metric_of(name).digits
     value = fixed(entry["mean"], digits)
     if entry["ci95"] is None:
         return value

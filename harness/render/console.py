@@ -12,6 +12,7 @@ from rich.padding import Padding
 from rich.table import Table
 
 from harness.analysis.confirmation import TEST, Confirmed
+from harness.components.metrics import heading, shown_in
 from harness.config.labels import nll_unit, short_name, text
 from harness.config.run import run_config
 from harness.numerics.digits import fixed
@@ -65,10 +66,10 @@ def leaderboard(rows: Sequence[Row], varying: Sequence[str], limit: int = 10) ->
         title = short_name(key)
         table.add_column(title.replace("_", "\n") if narrow else title, overflow="fold")
     metric = found.yardstick.metric
-    columns = {metric: metric, "gap/nll": "gap/nll", "init/loss_measured": "first\nloss"}
-    if not narrow:
-        columns = {metric: metric, "nll/train": "nll/train", "gap/nll": "gap/nll"}
-        columns |= {"init/loss_measured": "first loss", "init/loss_expected": "expected"}
+    known = dict.fromkeys(name for row in rows for name in row)
+    columns = {metric: metric}
+    for name in shown_in("narrow" if narrow else "leaderboard", known):
+        columns.setdefault(name, heading(name).replace(" ", "\n") if narrow else heading(name))
     for title in columns.values():
         table.add_column(title, justify="right", no_wrap=True)
     table.add_column("verdict")
@@ -156,13 +157,8 @@ def one_run(row: Row, remarks: Sequence[str] = ()) -> None:
     table = Table(box=None, pad_edge=False, show_header=False)
     table.add_row("run", row["run_id"])
     table.add_row("verdict", verdicts.words(row))
-    for name in (
-        "init/loss_uniform", "init/loss_expected", "init/loss_measured", "init/loss_z",
-        "loss/train", "loss/val", "nll/train", "nll/val", "nll/test", "accuracy/val",
-        "best/nll_val", "best/step", "gap/nll", "speed/run_steps_per_s",
-    ):  # fmt: skip
-        if name in row:
-            table.add_row(name, f"{row[name]:.6g}")
+    for name in shown_in("run", row):
+        table.add_row(name, f"{row[name]:.6g}")
     out = _console()
     out.print(table)
     for remark in remarks:

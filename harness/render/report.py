@@ -21,6 +21,7 @@ from markupsafe import Markup
 from harness.analysis import findings
 from harness.analysis.effects import Swept, config_of
 from harness.analysis.remarks import about_machines
+from harness.components.metrics import heading, in_order, metric_of
 from harness.errors import HarnessError
 from harness.numerics.digits import number
 from harness.render import report_tables as tables
@@ -36,18 +37,6 @@ if TYPE_CHECKING:
 
 TEMPLATES = Path(__file__).parent / "templates"
 STARTS = ("init.weight_scale", "init.output_scale", "init.scheme", "init.embed_scale")
-FLOOR_WORDS = {
-    "floor/unigram": "symbol frequencies alone, training split",
-    "floor/bigram": "counts of one character of context, training split",
-    "floor/context": "counts of the whole context, training split: no model of it trains lower",
-    "floor/unigram_val": "symbol frequencies (add 0.1) on validation",
-    "floor/bigram_val": "one character of context (add 0.1) on validation",
-    "floor/context_val": "counting the whole context (add 0.1) on validation: to be beaten",
-    "floor/entropy_rate": "entropy rate of the source: the lowest expected nll",
-    "floor/oracle_train": "the true source on the training words",
-    "floor/oracle_val": "the true source on the validation words",
-    "floor/oracle_test": "the true source on the test words",
-}
 
 
 def build(table: SweepTable) -> str:
@@ -76,10 +65,10 @@ def build(table: SweepTable) -> str:
         warnings=tables.start_warnings(swept),
         metric=swept.metric, unit=swept.unit,
         leaders=leaders, shown=tables.ROWS, leaderboard=tables.caption(swept, leaders),
-        columns={n: short for n, short in tables.COLUMNS.items() if len(swept.known(n))},
+        columns={name: heading(name) for name in tables.columns(swept)},
         verdicts=tables.verdicts(swept), diverged=tables.diverged(swept),
         failed=tables.failed(swept),
-        floors=[(n, floors[n], FLOOR_WORDS[n]) for n in FLOOR_WORDS if n in floors],
+        floors=[(n, floors[n], metric_of(n).summary) for n in in_order(floors)],
         data=tables.data(swept), machine=tables.machine(table.meta),
         kinds=about_machines(table), settings=tables.shared(swept),
         overrides=[
@@ -127,7 +116,7 @@ def figures_of(swept: Swept, floors: Mapping[str, float]) -> dict[str, list[Figu
 
 
 def floors_of(swept: Swept) -> dict[str, float]:
-    """floor/* of the sweep: as logged, else counted anew where the very same data are at hand."""
+    """Floors of the sweep: as logged, else counted anew where the very same data are at hand."""
     floors = {k: float(v) for k, v in (swept.meta.get("floors") or {}).items()}
     if floors or not len(swept.runs) or any(n.startswith("data.") for n in swept.table.varying):
         return floors

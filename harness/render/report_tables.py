@@ -11,6 +11,7 @@ from typing import Any
 from harness.analysis import findings
 from harness.analysis.effects import Swept, config_of
 from harness.analysis.table import plain_rows
+from harness.components.metrics import NATS, metric_of, shown_in
 from harness.components.sources import SOURCES
 from harness.config.keys import rule_of
 from harness.config.labels import text
@@ -25,11 +26,6 @@ from harness.theory.advice import GOOD, WRONG, StartKind
 from harness.tracking.addresses import redacted
 
 ROWS = 20  # configurations on the leaderboard, and in the lists of diverged and failed ones
-COLUMNS = {  # beside settings and yardstick; those that no run has are left out
-    "nll/train": "nll/train", "gap/nll": "gap", "nll/test": "nll/test",
-    "nll_calibrated/val": "calibrated", "accuracy/val": "accuracy",
-    "init/loss_measured": "first loss", "best/step": "best step",
-}  # fmt: skip
 DRAWN = ("words", "source_seed")  # settings shown only where a source reads them
 MEANINGS: dict[StartKind, str] = {
     "not what the config says": "measured and expected differ by more standard deviations than a "
@@ -47,7 +43,7 @@ def leaders(swept: Swept) -> list[dict[str, Any]]:
     Those that are equal to the last digit share a row.
     """
     every = plain_rows(swept.runs)
-    found = swept.ranking.standings if swept.metric else ()
+    found, beside = swept.ranking.standings if swept.metric else (), columns(swept)
     groups = equal_rows([fingerprint([every[i] for i in one.places]) for one in found])
     out = []
     for place, group in enumerate(groups[:ROWS], 1):
@@ -68,13 +64,20 @@ def leaders(swept: Swept) -> list[dict[str, Any]]:
                 v if n == len(part) else f"{n} {v}" for v, n in counted.most_common()
             ),
         }  # fmt: skip
-        for name in COLUMNS:
+        for name in beside:
             mean = estimate(swept.values(name)[list(first.places)]).mean
-            one[name] = "-" if mean is None else number(mean, 4 if "nll" in name else 3)
+            digits = 4 if metric_of(name).unit == NATS else 3
+            one[name] = "-" if mean is None else number(mean, digits)
         best = next((row for row in part if row["run_id"] == first.best_run), part[0])
         one |= {"run": best["run_id"], "train": _train_command(best)}
         out.append(one)
     return out
+
+
+def columns(swept: Swept) -> list[str]:
+    """The metrics on the leaderboard beside the yardstick: of those that some run has."""
+    known = [name for name in swept.table.metrics if len(swept.known(name))]
+    return [name for name in shown_in("report", known) if name != swept.metric]
 
 
 def caption(swept: Swept, leaders: Sequence[Mapping[str, Any]]) -> str:

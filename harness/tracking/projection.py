@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from harness.components.metrics import metric_of, select
 from harness.records.record import RunRecord, environment, table_row
 from harness.records.saved import overrides_of
 from harness.records.verdicts import words
@@ -25,9 +26,8 @@ if TYPE_CHECKING:
     from harness.config.run import RunConfig
     from harness.records.manifests import SweepManifest
 
-STEP_SERIES = ("loss/train", "loss/val", "nll/train", "nll/val")  # the rest: final value only
 TAG_LENGTH = 5000  # characters of a tag's value; MLflow's own limit has changed over the years
-STEP_POINTS = 26  # points of each of them in MLflow, about; all are in curves.parquet
+STEP_POINTS = 26  # points of each series in MLflow, about; all are in curves.parquet
 
 
 def param_values(settings: Mapping[str, Any]) -> dict[str, str]:
@@ -63,13 +63,13 @@ def live_points(
         return []
     return [
         (name, float(values[name]), created_ms + step, step)
-        for name in STEP_SERIES
-        if name in values and math.isfinite(values[name])
+        for name in select(values, live=True)
+        if math.isfinite(values[name])
     ]
 
 
 def record_points(record: RunRecord, created_ms: int, *, floors: bool) -> list[Point]:
-    """All of a finished run's points; `floor/*` only where the sweep's parent cannot carry them.
+    """All of a finished run's points; those of its data where the sweep cannot carry them.
 
     Final values stand at step 0: MLflow draws a metric without later steps as bars that compare
     runs, and any other as a curve, here of a single dot.
@@ -77,15 +77,14 @@ def record_points(record: RunRecord, created_ms: int, *, floors: bool) -> list[P
     train = record.config.train
     plan = step_plan(train.steps, train.eval_every)
     out: list[Point] = []
-    for name in STEP_SERIES:
-        if name in record.series:
-            steps, values = record.series[name]
-            for step, value in zip(steps.tolist(), values.tolist(), strict=True):
-                if step in plan or step == steps[-1]:
-                    out.append((name, value, created_ms + step, step))
+    for name in select(record.series, live=True):
+        steps, values = record.series[name]
+        for step, value in zip(steps.tolist(), values.tolist(), strict=True):
+            if step in plan or step == steps[-1]:
+                out.append((name, value, created_ms + step, step))
     shown = {name for name, *_ in out}
     for name, value in record.summary.items():
-        if name not in shown and (floors or not name.startswith("floor/")):
+        if name not in shown and (floors or not metric_of(name).of_data):
             out.append((name, value, created_ms, 0))
     return out
 
@@ -135,13 +134,14 @@ def run_note(record: RunRecord) -> str:
     """What a run's page says first, in Markdown."""
     known = record.summary
     told = [f"**{words(table_row(record.to_plain()))}**"]
-    for text, names in (
-        ("first loss {:.4f}, expected {:.4f}", ("init/loss_measured", "init/loss_expected")),
-        ("lowest nll/val {:.4f} at step {:.0f}", ("best/nll_val", "best/step")),
-        ("at the end {:.4f}", ("nll/val",)),
-    ):
+
+    def tell(text: str, *names: str) -> None:
         if all(name in known for name in names):
             told.append(text.format(*(known[name] for name in names)))
+
+    tell("first loss {:.4f}, expected {:.4f}", "init/loss_measured", "init/loss_expected")
+    tell("lowest nll/val {:.4f} at step {:.0f}", "best/nll_val", "best/step")
+    tell("at the end {:.4f}", "nll/val")
     more = [("harness reproduce", "trains it again and compares every bit")]
     if record.symbols:
         more.append(("harness sample", "draws words from it"))

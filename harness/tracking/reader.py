@@ -10,6 +10,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from harness.components.metrics import select
 from harness.errors import ConfigError, HarnessError
 from harness.records.record import CURVES, WEIGHTS, machine_of, read_curves
 from harness.system import KEYS
@@ -18,7 +19,6 @@ from harness.tracking.client import PAGE, open_client
 from harness.tracking.curves import curves_of
 from harness.tracking.moved import check_in_place
 from harness.tracking.portable import file_of
-from harness.tracking.projection import STEP_SERIES
 from harness.tracking.table_runs import runs_in_table
 
 if TYPE_CHECKING:
@@ -141,7 +141,7 @@ class MlflowReader:
         import numpy as np
 
         out = {}
-        for name in sorted(set(STEP_SERIES).intersection(run.data.metrics)):
+        for name in select(run.data.metrics, live=True):
             found = self._ask(self.client.get_metric_history, run.info.run_id, name)
             points = {int(one.step): float(one.value) for one in found}
             if len(points) > 1:

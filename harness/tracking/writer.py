@@ -6,6 +6,7 @@ import json
 import time
 from typing import TYPE_CHECKING, Any
 
+from harness.components.metrics import metric_of
 from harness.config.keys import unnest
 from harness.records.ranking import best_runs
 from harness.records.record import CURVES, WEIGHTS
@@ -206,7 +207,7 @@ class SweepWriter(ChildWriter):
     def _parent_points(self, done: Sequence[Mapping[str, Any]]) -> list[Point]:
         if projection.data_varies(self.sweep) or not done:
             return []
-        floors = {k: v for k, v in done[0].items() if k.startswith("floor/")}
+        floors = {k: v for k, v in done[0].items() if metric_of(k).of_data}
         return [(name, value, self.sweep.created_ms, 0) for name, value in floors.items()]
 
     def _id_of(self, run_id: str) -> str | None:

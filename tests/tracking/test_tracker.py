@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from harness.components.metrics import having
 from harness.config.settings import Tracking
 from harness.errors import ConfigError, HarnessError
 from harness.records.ledger import Ledger
@@ -28,7 +29,7 @@ from harness.tracking.artifacts import put_files
 from harness.tracking.creation import create_sqlite
 from harness.tracking.owners import TAG, owner
 from harness.tracking.pages import parent_tags, runs_parquet
-from harness.tracking.projection import STEP_SERIES, record_points, step_plan
+from harness.tracking.projection import record_points, step_plan
 from harness.tracking.store import Store
 from harness.tracking.tracker import (
     NullTracker,
@@ -153,7 +154,7 @@ def test_series_and_artifacts_hold_the_records_numbers(ledger, store):
     report = track(ledger, records, sweep)
     client = MlflowClient(store)
     for record, run in zip(records, children(store), strict=True):
-        for name in STEP_SERIES:
+        for name in having(live=True):
             steps, values = record.series[name]
             history = client.get_metric_history(run.info.run_id, name)
             assert [(p.step, p.value) for p in history] == list(
@@ -266,7 +267,8 @@ def test_live_points_are_shown_and_then_completed(ledger, store):
     writer.open()
     series = records[0].series
     live = [
-        (step, {n: float(series[n][1][i]) for n in STEP_SERIES}) for i, step in enumerate((0, 10))
+        (step, {n: float(series[n][1][i]) for n in having(live=True)})
+        for i, step in enumerate((0, 10))
     ]
     live.append((15, {"nll/val": 1.0}))  # no planned evaluation
     live.append((20, {"nll/val": float("nan")}))

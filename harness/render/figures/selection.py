@@ -7,18 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from harness.components.metrics import heading, shown_in
 from harness.render.figures import style
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
     from harness.analysis.effects import Swept
-
-FLOORS = {
-    "floor/unigram": "unigram", "floor/bigram": "bigram",
-    "floor/context": "floor (train)", "floor/context_val": "counting (val)",
-    "floor/entropy_rate": "entropy rate",
-}  # fmt: skip
 
 
 def most(count: int, limit: int) -> list[int]:
@@ -46,10 +41,9 @@ def facets(swept: Swept, taken: Sequence[str], limit: int = 8) -> list[tuple[str
 def floor_lines(axes: Axes, floors: Mapping[str, float]) -> list[tuple[float, str, str]]:
     """Draw the floors as thin dotted lines; their (y, label, colour) for label_ends."""
     ends = []
-    for name, label in FLOORS.items():
-        if name in floors:
-            axes.axhline(floors[name], color=style.FAINT, linewidth=0.8, linestyle=(0, (1, 2)))
-            ends.append((floors[name], label, style.FAINT))
+    for name in shown_in("figures", floors):
+        axes.axhline(floors[name], color=style.FAINT, linewidth=0.8, linestyle=(0, (1, 2)))
+        ends.append((floors[name], heading(name), style.FAINT))
     return ends
 
 
