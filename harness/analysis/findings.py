@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from harness.analysis.effects import Key, Swept
+from harness.analysis.effects import Swept
+from harness.analysis.levels import Key
 from harness.analysis.table import plain_rows
 from harness.components.metrics import OWN, metric_of
 from harness.config.labels import text

@@ -60,11 +60,12 @@ class SweepTable:
         """
         return tuple(
             key for key in self.settings
-            if _differs(self.runs[key]) and not follows(self._following, key)
+            if _differs(self.runs[key]) and not follows(self.following, key)
         )  # fmt: skip
 
     @cached_property
-    def _following(self) -> list[dict[str, Any]]:
+    def following(self) -> list[dict[str, Any]]:
+        """The runs' settings that may follow others, and those others (see config.automatic)."""
         return self.rows([*FOLLOWS, *SOURCES_OF_THEM])
 
     def rows(self, columns: Iterable[str] = ()) -> list[dict[str, Any]]:

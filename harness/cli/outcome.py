@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from harness.analysis.story import questions, verdict_words
 from harness.errors import HarnessError
 from harness.records.ledger import Ledger
 from harness.records.manifests import SweepManifest
@@ -75,10 +76,15 @@ def _tell_one(rows: Rows) -> list[tuple[str, str]]:
 
 
 def _tell_all(rows: Rows, manifest: SweepManifest) -> list[tuple[str, str]]:
-    console.leaderboard(list(rows.values()), manifest.varying)
+    every = list(rows.values())
+    console.leaderboard(every, manifest.varying)
+    found = ranking(every)
+    if every:
+        told = verdict_words(every, manifest.varying)
+        console.paragraphs([f"{told}.", *questions(every, manifest.varying, found)])
     console.starts([row["start"] for row in rows.values()])
     by = next((f" --by {key}" for key in manifest.varying if not key.endswith("seed")), "")
-    sweep, found = manifest.sweep_id[:8], ranking(list(rows.values()))
+    sweep = manifest.sweep_id[:8]
     ahead = [
         (f"harness compare {sweep}{by}", "what each value does" if by else "its numbers"),
         (f"harness report {sweep}", "a page of figures"),

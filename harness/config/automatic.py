@@ -58,6 +58,11 @@ def spelled(runs: Sequence[Flat]) -> list[dict[str, Any]]:
     return rows
 
 
+def unspelled(flat: Flat) -> dict[str, Any]:
+    """The same run with null wherever a setting merely follows another, as one would write it."""
+    return {key: None if follows([flat], key) else value for key, value in flat.items()}
+
+
 def follows(rows: Iterable[Flat], key: str) -> bool:
     """Whether a setting follows another in all of these runs, and does not vary by itself."""
     rule = FOLLOWS.get(key)

@@ -192,6 +192,13 @@ def _verdicts(group: Sequence[Row]) -> str:
     return ", ".join(f"{n} {verdict}" for verdict, n in counted.most_common())
 
 
+def paragraphs(told: Sequence[str]) -> None:
+    """Sentences on stdout, each on a line of its own."""
+    out = _console()
+    for words in told:
+        out.print(words, markup=False)
+
+
 def where_next(ahead: Sequence[tuple[str, str]], title: str) -> None:
     """Commands that lead on, each with what it shows, on stdout."""
     out = _console()

@@ -13,6 +13,7 @@ from harness.analysis.effects import Swept, config_of
 from harness.analysis.table import plain_rows
 from harness.components.metrics import NATS, metric_of, shown_in
 from harness.components.sources import SOURCES
+from harness.config.automatic import follows, spelled
 from harness.config.keys import rule_of
 from harness.config.labels import text
 from harness.config.run import RunConfig
@@ -205,9 +206,11 @@ def machine(meta: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 def shared(swept: Swept) -> list[tuple[str, str]]:
     """Settings that all runs share and that are not their defaults."""
-    default = RunConfig().flat()
+    [default] = spelled([RunConfig().flat()])
     out = []
     for name in swept.table.settings:
+        if follows(swept.table.following, name):
+            continue  # another setting says it
         if name == "data.path":
             continue  # stands under Data, without its folder
         values = {text(v) for v in swept.table.runs[name]}

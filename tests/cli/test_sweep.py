@@ -39,7 +39,7 @@ class Stand:
     def device_of(self, run_):
         return "cpu"
 
-    def run_jobs(self, runs, *, executor, place, on_event, stop):
+    def run_jobs(self, runs, *, executor, place, on_event, stop, rung=None):
         assert executor.name == "local"
         for run_ in runs:
             run_id = run_.run_id(check_jobs([run_.nested()]).checksums[run_.data])

@@ -3,7 +3,7 @@
 import pytest
 
 from harness import Init, Optim, RunConfig, Train
-from harness.config.automatic import FOLLOWS, SEEDS, follows, spelled, varying
+from harness.config.automatic import FOLLOWS, SEEDS, follows, spelled, unspelled, varying
 
 RUNS = [
     RunConfig(),
@@ -28,6 +28,11 @@ def test_an_automatic_value_and_its_explicit_equal_are_spelled_alike():
     )  # fmt: skip
     assert spelled([explicit.flat()]) == spelled([RunConfig().flat()])
     assert spelled([RunConfig().flat()])[0]["init.seed"] is None  # it merely follows
+
+
+def test_unspelled_is_what_one_would_write():
+    written = RunConfig(optim=Optim(lr=0.3, embed_lr=0.1), seed=4).flat()
+    assert unspelled(spelled([written])[0]) == written
 
 
 def test_a_seed_held_fixed_is_given_in_every_run():

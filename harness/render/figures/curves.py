@@ -13,7 +13,8 @@ from harness.render.figures import style
 from harness.render.figures.selection import facets, floor_lines, held_sentence, most
 
 if TYPE_CHECKING:
-    from harness.analysis.effects import Key, Swept
+    from harness.analysis.effects import Swept
+    from harness.analysis.levels import Key
 
 RAW_NOTE = (
     "Softmax is the wrong link for the raw logits of {}: the nll overstates how bad they are; "

@@ -13,7 +13,8 @@ from harness.render.figures import style
 from harness.render.figures.selection import facets
 
 if TYPE_CHECKING:
-    from harness.analysis.effects import Key, Swept
+    from harness.analysis.effects import Swept
+    from harness.analysis.levels import Key
 
 PAIRS = (("init.weight_scale", "reg.strength"),)
 

@@ -12,7 +12,8 @@ from harness.render.figures import style
 from harness.render.figures.selection import facets, floor_lines, held_sentence
 
 if TYPE_CHECKING:
-    from harness.analysis.effects import Key, Swept
+    from harness.analysis.effects import Swept
+    from harness.analysis.levels import Key
 
 STRENGTH, NORM = "reg.strength", "weights/norm"
 SPLITS = (

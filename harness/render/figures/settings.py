@@ -12,7 +12,8 @@ from harness.render.figures import style
 from harness.render.figures.selection import floor_lines
 
 if TYPE_CHECKING:
-    from harness.analysis.effects import Key, Swept
+    from harness.analysis.effects import Swept
+    from harness.analysis.levels import Key
 
 
 def settings_figure(swept: Swept, floors: Mapping[str, float]) -> style.Figure | None:

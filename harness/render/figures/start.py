@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from matplotlib.figure import Figure as Canvas
 
-from harness.analysis.effects import Key, Swept, config_of, explained
+from harness.analysis.effects import Swept, config_of, explained
+from harness.analysis.levels import Key
 from harness.components.losses import LOSSES
 from harness.config.groups import Reg
 from harness.config.keys import rule_of
