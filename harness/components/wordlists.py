@@ -8,18 +8,23 @@ from __future__ import annotations
 
 import functools
 import gzip
+import io
 import re
 import stat
 import unicodedata
+import zlib
 from importlib import resources
 from pathlib import Path
 
 from harness.components.sources import Words
+from harness.components.wordnotes import odd_notes
 from harness.errors import DataError, nearest, shown
 from harness.numerics.contexts import END
 
 FILE_LIMIT = 256 * 2**20  # bytes
 WORD_LIMIT = 1000  # characters; a longer "word" is nearly always a file without line ends
+GZIP = b"\x1f\x8b"
+PACKED = {b"PK\x03\x04": "zip", b"BZh": "bzip2", b"\xfd7zXZ\x00": "xz", b"\x28\xb5\x2f\xfd": "zstd"}
 # control characters but tab and line feed, line and paragraph separators, a BOM inside the text
 _FORBIDDEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\ufeff]")
 
@@ -48,6 +53,7 @@ def parse_words(raw: bytes, where: str) -> Words:
         notes.append(f"spaces around {_number(trimmed, 'word')} removed")
     if not words:
         raise DataError(f"{where} holds no words; give a UTF-8 file with one word a line.")
+    notes += odd_notes(words)
     return Words(words=words, notes=tuple(notes))
 
 
@@ -56,6 +62,12 @@ def _number(n: int, thing: str) -> str:
 
 
 def _decode(raw: bytes, where: str, notes: list[str]) -> str:
+    packed = next((what for magic, what in PACKED.items() if raw.startswith(magic)), None)
+    if packed:
+        raise DataError(
+            f"{where} is packed ({packed}); allowed: UTF-8 text, or such text packed by gzip "
+            "(.gz). Unpack it first."
+        )
     if raw.startswith((b"\xff\xfe", b"\xfe\xff")):
         raise DataError(
             f"{where}, line 1: begins like UTF-16; allowed: UTF-8. Save it as UTF-8, for example "
@@ -161,4 +173,25 @@ def _read_file(path: str, *_state: int) -> Words:
             f"data.path is {shown(path)}, which cannot be read: {err.strerror}; check the file's "
             "permissions."
         ) from None
-    return parse_words(raw, f"data.path {shown(path)}")
+    where = f"data.path {shown(path)}"
+    if raw.startswith(GZIP):
+        found = parse_words(_unpacked(raw, where), where)
+        return Words(words=found.words, notes=("unpacked by gzip", *found.notes))
+    return parse_words(raw, where)
+
+
+def _unpacked(raw: bytes, where: str) -> bytes:
+    try:
+        with gzip.open(io.BytesIO(raw)) as file:
+            content = file.read(FILE_LIMIT + 1)
+    except (OSError, EOFError, zlib.error) as err:
+        raise DataError(
+            f"{where} begins like a gzip file and cannot be unpacked: {err}; try `gunzip -t`, and "
+            "fetch it again."
+        ) from None
+    if len(content) > FILE_LIMIT:
+        raise DataError(
+            f"{where} unpacks to more than {FILE_LIMIT // 2**20} MiB, which is the limit. Take a "
+            "part of it, for example `zcat FILE | head -n 1000000 > part.txt`."
+        )
+    return content

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from harness import system
 from harness.components.biases import Targets
 from harness.components.sources import Points, Words
-from harness.errors import DataError
+from harness.errors import DataError, shown
 from harness.numerics.contexts import (
     Codes,
     count_pairs,
@@ -164,6 +164,10 @@ def cuts(n: int, split: Sequence[float]) -> tuple[int, int]:
     return int(split[0] * n), int(round(split[0] + split[1], 12) * n)
 
 
+def _named(data: Data) -> str:
+    return f"data={data.name}" + (f" ({shown(data.path)})" if data.path else "")
+
+
 def _divide(n: int, data: Data, thing: str) -> tuple[int, int, int, str]:
     """(training items kept, end of training, end of validation, note); DataError if empty."""
     first, second = cuts(n, data.split)
@@ -171,7 +175,7 @@ def _divide(n: int, data: Data, thing: str) -> tuple[int, int, int, str]:
     empty = [name for name, size in sizes.items() if size < 1]
     if empty:
         raise DataError(
-            f"the {' and '.join(empty)} split is empty: data={data.name} has {n:,} "
+            f"the {' and '.join(empty)} split is empty: {_named(data)} has {n:,} "
             f"{'distinct ' if data.unique_words and thing == 'word' else ''}{thing}"
             f"{'' if n == 1 else 's'} and data.split is {list(data.split)}; allowed: at least one "
             f"{thing} in each. Give more {thing}s (30 or more) or a larger share."
@@ -193,7 +197,7 @@ def _of_words(data: Data, found: Words, sha256: str) -> Dataset:
     symbols = found.symbols or vocabulary(words)
     if len(symbols) < 3:
         raise DataError(
-            f"data={data.name} has the single symbol {symbols[-1]!r}; there is nothing to learn. "
+            f"{_named(data)} has the single symbol {symbols[-1]!r}; there is nothing to learn. "
             "Give words of two symbols or more."
         )
     kept, first, second, note = _divide(len(words), data, "word")

@@ -4,6 +4,7 @@ The many cases are taken as a composed config (as Hydra or a file hands it over)
 command line itself must catch go through `harness.cli.main.run`.
 """
 
+import gzip
 import json
 import os
 import subprocess
@@ -335,6 +336,9 @@ LISTS = [
     (b"anna\nbob\t3\n", ["line 2", "tab"]),
     (b"anna\nbob\n" * 50, ["2 distinct words", "split is empty"]),
     ("a\u2028b\n".encode(), ["line 1", "U+2028"]),
+    (b"PK\x03\x04anna\n", ["w.txt", "packed (zip)", "gzip"]),
+    (gzip.compress(b"anna\nbob\n")[:-9], ["w.txt", "cannot be unpacked", "gunzip -t"]),
+    (gzip.compress(b"anna\nb\x00b\n"), ["w.txt", "line 2", "U+0000"]),
 ]
 
 

@@ -1,6 +1,7 @@
 """Word sources: what is shipped, what is put right and said, and what is refused and how."""
 
 import errno
+import gzip
 import os
 import re
 import socket
@@ -275,3 +276,44 @@ def test_cache_folder(monkeypatch, platform, environment, want):
     for key, value in environment.items():
         monkeypatch.setenv(key, value)
     assert str(paths.cache_folder()) == want
+
+
+@pytest.mark.parametrize(
+    ("lines", "said"),
+    [
+        (["anna", "an\u200bna", "an\u00adna", "an\u00adn", "bo"],
+         ["soft hyphen (U+00AD) in 2 words, zero width space (U+200B) in 1 word", "look alike"]),
+        (["de la", "de\u00a0la", "bo"], ["no-break space (U+00A0) in 1 word"]),
+        (["anna,F,120", "bo,M,3", "cy,M,4"],
+         ["3 of 3 lines have 2 ','", "table of 3 columns", "cut -d',' -f1 OLD > NEW"]),
+        (["a|b", "c|d"], ["2 of 2 lines have 1 '|'", "table of 2 columns"]),
+    ],
+)  # fmt: skip
+def test_what_is_odd_is_counted_and_left_as_it_is(lines, said):
+    found = parse_words("\n".join(lines).encode(), "w")
+    assert found.words == tuple(lines)
+    (note,) = found.notes
+    assert all(part in note for part in said), note
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [["o'neil", "von, der", "bo"], ["\u0646\u0645\u06cc\u200c\u062e", "\u0628"],
+     ["\U0001f468\u200d\U0001f469", "x"], ["anna,F"]],
+)  # fmt: skip
+def test_what_is_not_odd_is_not_remarked_on(lines):
+    assert parse_words("\n".join(lines).encode(), "w").notes == ()
+
+
+def test_a_gzip_file_is_read_as_what_is_in_it(tmp_path, monkeypatch):
+    plain, packed = tmp_path / "w.txt", tmp_path / "w.txt.gz"
+    plain.write_bytes(b"anna\r\nbo\r\ncy\r\n")
+    packed.write_bytes(gzip.compress(plain.read_bytes()))
+    want, got = read_words(file_data(plain)), read_words(file_data(packed))
+    assert (got.words, got.sha256) == (want.words, want.sha256)
+    assert got.notes == ("unpacked by gzip", *want.notes)
+    monkeypatch.setattr(words, "FILE_LIMIT", 100)
+    bomb = tmp_path / "bomb.gz"
+    bomb.write_bytes(gzip.compress(b"a" * 10_000))
+    with pytest.raises(DataError, match=r"bomb\.gz.* unpacks to more than"):
+        read_words(file_data(bomb))

@@ -180,8 +180,10 @@ def test_cuts_as_typed(n, split):
 )
 def test_too_little_data(tmp_path, words, more, said):
     """One word, one symbol, an empty split: refused, with what to change."""
+    data = write(tmp_path, words, **more)
     with pytest.raises(DataError) as caught:
-        load_data(write(tmp_path, words, **more))
+        load_data(data)
+    said = [*said, f"data=file ({data.path!r})"]
     assert all(part in str(caught.value) for part in said), str(caught.value)
 
 
