@@ -30,9 +30,9 @@ class PluginError(HarnessError):
     exit_code = 2
 
 
-def nearest(word: str, known: Iterable[str]) -> str:
+def nearest(word: str, known: Iterable[str], *, cutoff: float = 0.5) -> str:
     """The hint " Did you mean 'x'?" for the closest known word; empty where none is close."""
-    close = difflib.get_close_matches(str(word), list(known), n=1, cutoff=0.5)
+    close = difflib.get_close_matches(str(word), list(known), n=1, cutoff=cutoff)
     return f" Did you mean '{close[0]}'?" if close else ""
 
 

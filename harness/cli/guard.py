@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -63,8 +63,11 @@ def _refuse(key: str, value: Any, why: str) -> ConfigError:
     )
 
 
-def check_yaml(path: Path) -> None:
-    """Refuse a YAML file of the user's that could run code, or that is no YAML; builds nothing."""
+def check_yaml(path: Path) -> list[str]:
+    """Refuse a YAML file of the user's that could run code, or that is no YAML; builds nothing.
+
+    Returns what YAML reads differently from how it looks, such as `seed: 010`, which is 8.
+    """
     try:
         if path.stat().st_size > _LIMIT:
             raise ConfigError(f"{path} has over {_LIMIT} bytes; that is no config.")
@@ -74,7 +77,7 @@ def check_yaml(path: Path) -> None:
     try:
         root = yaml.compose(text, Loader=yaml.SafeLoader)
         if root is None:
-            return
+            return []
         if not isinstance(root, yaml.MappingNode):
             raise ConfigError(f"{path} holds no settings; allowed: lines such as `seed: 1`.")
         _check_node(str(path), "", root, set())
@@ -88,6 +91,45 @@ def check_yaml(path: Path) -> None:
             f"{path} grows without end, or past {_NODES:,} values, once its aliases (*name) are "
             "written out; write the values themselves."
         )
+    return [f"{path}, line {line}: {said}" for line, said in _misread("", root, set())]
+
+
+def _misread(key: str, node: yaml.Node, seen: set[int]) -> Iterator[tuple[int, str]]:
+    """(line, remark) for whole numbers that YAML takes for base 8 or 60."""
+    if id(node) in seen:
+        return
+    seen.add(id(node))
+    if isinstance(node, yaml.MappingNode):
+        for name, inner in node.value:
+            yield from _misread(f"{key}.{name.value}".lstrip("."), inner, seen)
+    elif isinstance(node, yaml.SequenceNode):
+        for inner in node.value:
+            yield from _misread(key, inner, seen)
+    elif (
+        isinstance(node, yaml.ScalarNode)
+        and node.tag.endswith(":int")
+        and (base := _odd_base(str(node.value)))
+    ):
+        meant = yaml.SafeLoader("").construct_yaml_int(node)
+        remark = (
+            f"`{key}: {node.value}` is {meant}, as YAML reads it in base {base}; write {meant} if "
+            f"that is meant, else {_decimal(str(node.value))}."
+        )
+        yield node.start_mark.line + 1, remark
+
+
+def _odd_base(text: str) -> int | None:
+    if re.fullmatch(r"[-+]?0_*[0-7][0-7_]*", text):
+        return 8
+    return 60 if ":" in text else None
+
+
+def _decimal(text: str) -> str:
+    """What stands there without the zeros in front; a time of day in quotes."""
+    if ":" in text:
+        return f"'{text}'"
+    digits = text.lstrip("+-").replace("_", "").lstrip("0") or "0"
+    return f"-{digits}" if text.startswith("-") else digits
 
 
 def _expanded(node: yaml.Node, known: dict[int, float]) -> float:

@@ -9,9 +9,10 @@ from __future__ import annotations
 import argparse
 import contextlib
 import os
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import yaml
 from hydra import version
@@ -32,7 +33,9 @@ from harness.cli import grid
 from harness.cli.gridsize import check_points, check_total, range_length
 from harness.cli.guard import check_yaml
 from harness.cli.hydra_messages import in_words
+from harness.cli.near import no_flag
 from harness.cli.space import REPLICATES, Dimension, Space, check_space
+from harness.cli.spelling import known_keys
 from harness.config.foreign import choosing, chosen
 from harness.config.settings import FREE
 from harness.errors import ConfigError, HarnessError, shown
@@ -51,7 +54,9 @@ def parse_flags(argv: Sequence[str]) -> argparse.Namespace:
     except argparse.ArgumentError as error:
         raise ConfigError(f"{error}; harness train --help lists the flags.") from error
     if unknown:
-        raise ConfigError(f"{unknown[0]} is no flag; harness train --help lists them.")
+        flags = [name for action in parser._actions for name in action.option_strings]
+        others = [name for name in flags if name.startswith("--")]
+        raise no_flag(unknown[0], others, known_keys())
     return args
 
 
@@ -281,6 +286,8 @@ class CheckedSource(FileConfigSource):
     Components of other packages are choices of their group, without a file.
     """
 
+    said: ClassVar[set[str]] = set()  # a file is read several times
+
     def is_config(self, config_path: str) -> bool:
         """Whether there is such a file, or such a component."""
         return super().is_config(config_path) or self._component(config_path) is not None
@@ -311,7 +318,10 @@ class CheckedSource(FileConfigSource):
                 header={"package": None},
             )
         if path.is_file() and not path.is_relative_to(conf_dir()):
-            check_yaml(path)
+            for text in check_yaml(path):
+                if text not in self.said:
+                    self.said.add(text)
+                    print(f"harness: {text}", file=sys.stderr)
         return super().load_config(config_path)
 
 

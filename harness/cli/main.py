@@ -278,7 +278,7 @@ def compare(**asked: Any) -> int:
 @click.argument("sweep", default="newest")
 @click.option("--top", default=5, show_default=True, help="How many of the best configurations.")
 @click.option("--seeds", default=10, show_default=True, help="Fresh seeds for each of them.")
-@click.option("--quiet", is_flag=True, help="Plain progress lines.")
+@click.option("--quiet", is_flag=True, help="Say nothing of progress.")
 @_LEDGER
 @_URI
 def confirm(

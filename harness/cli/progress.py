@@ -1,7 +1,8 @@
 """What a person sees on stderr while runs train: how far, how long still, and how it goes.
 
 On a terminal a live view: a bar with the time left, and for every loss the mean validation curve
-as a sparkline with the lowest value so far. Elsewhere, and with --quiet, plain lines.
+as a sparkline with the lowest value so far. Elsewhere a plain line now and then;
+with --quiet nothing, on a terminal or not.
 """
 
 from __future__ import annotations
@@ -48,7 +49,9 @@ def progress(
     steps: Mapping[str, int], losses: Mapping[str, str], *, quiet: bool = False
 ) -> Iterator[Meter]:
     """Show how far these runs are (run_id -> its steps, its loss), on stderr."""
-    if sys.stderr.isatty() and not quiet:
+    if quiet:
+        yield _Silent()
+    elif sys.stderr.isatty():
         view = _View(steps, losses)
         with Live(view.render(), console=Console(stderr=True), refresh_per_second=4) as live:
             view.live = live
@@ -146,6 +149,17 @@ class _View:
     def ended(self, run_ids: Sequence[str]) -> None:
         self.count.end(run_ids)
         self.bar.update(self.task, completed=self.count.done, runs=self.count.runs())
+
+
+class _Silent:
+    def step(self, run_ids: Sequence[str], step: int) -> None:
+        del run_ids, step
+
+    def evaluated(self, seen: Evaluation) -> None:
+        del seen
+
+    def ended(self, run_ids: Sequence[str]) -> None:
+        del run_ids
 
 
 class _Lines:

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from harness.cli.near import setting_meant
 from harness.config.foreign import choosing
 from harness.config.groups import GROUPS
 from harness.config.keys import field_rules
@@ -57,7 +58,7 @@ def check_form(text: str) -> None:
     if not equals and not text.startswith("~"):
         raise ConfigError(
             f"{shown(text)} is no setting: it has no '='; allowed: key=value, such as seed=1 or "
-            f"loss=mse.{nearest(text, known_keys())}"
+            f"loss=mse.{setting_meant(text, (*known_keys(), *group_choices()))}"
         )
     if equals and not key.strip("+~ "):
         raise ConfigError(f"{shown(text)} names no setting; allowed: key=value, such as seed=1.")
@@ -85,7 +86,7 @@ def check_names(given: Sequence[tuple[str, Sequence[Any]]], *, foreign: bool) ->
         elif key not in known:
             where = [name for name in known if name.startswith(key.partition(".")[0] + ".")]
             several = ", ".join(where) or f"seed, {', '.join(f'{g}.*' for g in GROUPS)}"
-            guess = nearest(key, [*known, *choices])
+            guess = setting_meant(key, [*known, *choices])
             raise ConfigError(f"{key} is not a setting; known: {several}.{guess}")
 
 

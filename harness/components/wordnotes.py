@@ -12,9 +12,7 @@ from collections.abc import Iterator, Sequence
 
 JOINERS = "\u200c\u200d"  # Persian and Indic spelling and emoji need them
 COLUMNS = ",;|"
-TABLE_SHARE = (
-    0.95  # of lines with equally many commas: from there on a table
-)
+TABLE_SHARE = 0.95  # of lines with equally many commas: from there on a table
 
 
 def odd_notes(words: Sequence[str]) -> Iterator[str]:

@@ -1,7 +1,9 @@
 """Nothing in a config is executed: every known way to make one run code is refused."""
 
 import pytest
+import yaml
 
+from harness.cli import main as cli
 from harness.cli.guard import check_setting, check_yaml
 from harness.errors import ConfigError
 
@@ -97,6 +99,38 @@ def test_plain_yaml_passes(tmp_path):
     path.write_text(
         "# @package _global_\nseed: 3\noptim: {lr: 1.0e-3, embed_lr: null}\na: &a [1]\nb: *a\n"
     )
-    check_yaml(path)
+    assert check_yaml(path) == []
     path.write_text("")
-    check_yaml(path)
+    assert check_yaml(path) == []
+
+
+def test_numbers_that_yaml_reads_in_another_base_are_told(tmp_path):
+    path = tmp_path / "own.yaml"
+    path.write_text("seed: 010\noptim: {lr: 0.10}\ntrain:\n  steps: 1:30\ndata: {path: '010'}\n")
+    first, second = check_yaml(path)
+    assert "line 1: `seed: 010` is 8, as YAML reads it in base 8; write 8" in first
+    assert first.endswith("else 10.")
+    assert "line 4: `train.steps: 1:30` is 90, as YAML reads it in base 60" in second
+    assert yaml.safe_load(path.read_text())["seed"] == 8
+
+
+def test_a_seed_with_a_zero_in_front_is_told_once_by_the_command(tmp_path, capsys):
+    (tmp_path / "experiment").mkdir()
+    (tmp_path / "experiment" / "mine.yaml").write_text("# @package _global_\nseed: 010\n")
+    words = ["sweep", "-cd", str(tmp_path), "experiment=mine", "loss=mse,bce", "--dry-run"]
+    assert cli.run(words) == 0
+    err = capsys.readouterr().err
+    assert err.count("`seed: 010` is 8") == 1
+
+
+def test_params_given_as_a_yaml_list_are_refused_with_the_text_to_write(tmp_path, capsys):
+    (tmp_path / "experiment").mkdir()
+    own = tmp_path / "experiment" / "mine.yaml"
+    head = "# @package _global_\nhydra:\n  sweeper:\n    params:\n      optim.lr: "
+    words = ["sweep", "-cd", str(tmp_path), "experiment=mine", "--dry-run"]
+    own.write_text(f"{head}[0.1, 0.2]\n")
+    assert cli.run(words) == 2
+    assert "write the text '0.1,0.2'" in capsys.readouterr().err
+    own.write_text(f"{head}0.1,0.2\n")
+    assert cli.run(words) == 0
+    assert "optim.lr (2) = 2 points" in capsys.readouterr().out

@@ -39,6 +39,18 @@ def test_plain_lines_come_now_and_then_with_the_time_left(clock, capsys):
     ]
 
 
+@pytest.mark.parametrize("terminal", [True, False])
+def test_quiet_says_nothing_on_a_terminal_or_off_it(clock, capsys, monkeypatch, terminal):
+    monkeypatch.setattr(module.sys.stderr, "isatty", lambda: terminal)
+    with progress({"a": 100}, {"a": "mse"}, quiet=True) as meter:
+        meter.step(["a"], 1)
+        clock[0] = 1e4
+        meter.evaluated(seen(50, a=2.5))
+        meter.step(["a"], 60)
+        meter.ended(["a"])
+    assert capsys.readouterr() == ("", "")
+
+
 def test_runs_of_no_steps_fill_the_bar():
     with progress({"a": 0, "b": 0}, {"a": "mse", "b": "mse"}) as meter:
         meter.ended(["a", "b"])

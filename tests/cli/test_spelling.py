@@ -5,7 +5,9 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.cli.spelling import check_names, known_keys, quote_paths
+from harness.cli import main as cli
+from harness.cli.near import SYNONYMS
+from harness.cli.spelling import check_names, group_choices, known_keys, quote_paths
 from harness.errors import ConfigError
 
 
@@ -18,6 +20,14 @@ from harness.errors import ConfigError
         ("reg.strenght", 1, "Did you mean 'reg.strength'"),
         ("tracking.weight", "all", "Did you mean 'tracking.weights'"),
         ("zzz", 1, "known: seed, data"),
+        ("lr", 0.1, r"Did you mean 'optim\.lr'"),
+        ("optim.learning_rate", 0.1, r"Did you mean 'optim\.lr'"),
+        ("learning_rat", 0.1, r"Did you mean 'optim\.lr'"),
+        ("hidden", 8, r"Did you mean 'model\.hidden'"),
+        ("train.scope", 1, r"Did you mean init\.scope or reg\.scope"),
+        ("seeds", 1, "Did you mean 'seed'"),
+        ("epochs", 1, r"Did you mean 'train\.steps'"),
+        ("weight_decay", 1, r"Did you mean 'reg=weight_decay reg\.strength'"),
         ("loss", 3, "known: bce, "),
         ("experiment", "mian", "Did you mean 'main'"),
     ],
@@ -25,6 +35,35 @@ from harness.errors import ConfigError
 def test_unknown_name_is_answered(key, value, answer):
     with pytest.raises(ConfigError, match=answer):
         check_names([(key, [value])], foreign=False)
+
+
+def test_every_word_of_other_programs_means_a_setting_or_a_group():
+    known = {*known_keys(), *group_choices()}
+    for word, meant in SYNONYMS.items():
+        *chosen, key = meant.split(" ")
+        assert key in known or key.startswith("optim.params."), word
+        for text in chosen:
+            group, _, name = text.partition("=")
+            assert name in group_choices()[group], word
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["train", "--plott"], ["no flag of harness train", "--again, --dry-run, --quiet"]),
+        (["sweep", "--dryrun"], ["Did you mean '--dry-run'?", "--into"]),
+        (["estimate", "--plott", "x.svg"], ["no flag of harness estimate", "mean '--plot'?"]),
+        (["coordinates", "--with", "8"], ["Did you mean '--widths'?"]),
+        (["search", "--trials=3"], ["no flag of harness search"]),
+        (["train", "--lr=.1"], ["Settings have no dashes: optim.lr=VALUE."]),
+        (["train", "--confg-name=x"], ["Did you mean '--config-name'?"]),
+        (["compare", "--byy", "x"], ["Did you mean '--by'?"]),
+    ],
+)
+def test_an_unknown_flag_is_answered_with_the_flags_of_its_verb(words, said, capsys):
+    assert cli.run(words) == 2
+    err = capsys.readouterr().err
+    assert all(part in err for part in said), err
 
 
 def test_known_names_pass():
