@@ -136,7 +136,7 @@ def diff_verb(
 
 def json_text(value: Any) -> str:
     """One JSON value and a line's end; numbers that JSON cannot hold are null."""
-    return json.dumps(_plain(value), ensure_ascii=False, allow_nan=False) + "\n"
+    return json.dumps(_plain(value), allow_nan=False) + "\n"
 
 
 def _plain(value: Any) -> Any:

@@ -160,7 +160,7 @@ def sample(
     if as_json:
         import json
 
-        click.echo(json.dumps(sampling.as_plain(record, *found, **shown), ensure_ascii=False))
+        click.echo(json.dumps(sampling.as_plain(record, *found, **shown)))
     else:
         click.echo("\n".join(sampling.lines(record, *found, **shown)))
     return 0
@@ -387,7 +387,9 @@ def report(sweeps: tuple[str, ...], out: str | None, ledger: str | None, uri: st
 def run(argv: list[str] | None = None) -> int:
     """Run one command line; returns its exit code, and prints errors on stderr in one line."""
     from harness.cli.stopping import Terminated, asked, end_on_signals
+    from harness.cli.terminal import replace_unshowable
 
+    replace_unshowable()
     warnings.formatwarning = _warning_line
     words = sys.argv[1:] if argv is None else argv
     with end_on_signals():

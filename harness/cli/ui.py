@@ -8,10 +8,12 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.error
 import urllib.request
 from pathlib import Path
+from typing import IO
 
 from harness.errors import ConfigError, HarnessError
 from harness.tracking.addresses import redacted, sqlite_address, sqlite_file, store_address
@@ -55,19 +57,29 @@ def serve(port: int | None = None) -> int:
     before = signal.getsignal(signal.SIGHUP)
     if before is signal.SIG_DFL:  # nohup ignores it
         signal.signal(signal.SIGHUP, signal.default_int_handler)
-    server = subprocess.Popen(
-        [*command, "--workers", "1"], env=environment, stdout=subprocess.DEVNULL,
-        cwd=path.parent if path is not None else None,
-        # Ctrl-C and a closing terminal reach this process alone, which ends the server in order
-        start_new_session=True,
-    )  # fmt: skip
-    try:
-        _wait_for(server, f"http://{HOST}:{port}")
-        print(f"MLflow's pages: http://{HOST}:{port}/{PAGE} (Ctrl-C ends it)", flush=True)
-        return server.wait()
-    finally:
-        _end(server)
-        signal.signal(signal.SIGHUP, before)
+    # MLflow's own lines would tell the user to open the store to every host
+    with tempfile.TemporaryFile() as log:
+        server = subprocess.Popen(
+            [*command, "--workers", "1"], env=environment, stdout=subprocess.DEVNULL, stderr=log,
+            cwd=path.parent if path is not None else None,
+            # Ctrl-C and a closing terminal reach this process alone, which ends the server in order
+            start_new_session=True,
+        )  # fmt: skip
+        try:
+            _wait_for(server, f"http://{HOST}:{port}", log)
+            print(
+                f"MLflow's pages: http://{HOST}:{port}/{PAGE}\nThey are for this machine alone, as "
+                "MLflow asks nobody for a password; from elsewhere: "
+                f"ssh -L {port}:{HOST}:{port} THIS_MACHINE. Ctrl-C ends it.",
+                flush=True,
+            )
+            code = server.wait()
+            if code > 0:
+                print(_last_lines(log), file=sys.stderr)
+            return code
+        finally:
+            _end(server)
+            signal.signal(signal.SIGHUP, before)
 
 
 def free_port(wanted: int | None) -> int:
@@ -95,11 +107,18 @@ def is_free(port: int) -> bool:
     return True
 
 
-def _wait_for(server: subprocess.Popen[bytes], url: str) -> None:
+def _last_lines(log: IO[bytes], most: int = 10) -> str:
+    log.seek(0)
+    return "\n".join(log.read().decode(errors="replace").splitlines()[-most:])
+
+
+def _wait_for(server: subprocess.Popen[bytes], url: str, log: IO[bytes]) -> None:
     until = time.monotonic() + PATIENCE
     while time.monotonic() < until:
         if server.poll() is not None:
-            raise HarnessError(f"MLflow's server ended with code {server.returncode}; see above.")
+            raise HarnessError(
+                f"MLflow's server ended with code {server.returncode}:\n{_last_lines(log)}"
+            )
         with (
             contextlib.suppress(urllib.error.URLError, OSError),
             urllib.request.urlopen(f"{url}/health", timeout=2),  # noqa: S310  our own address

@@ -11,7 +11,7 @@ import urllib.request
 import pytest
 
 from harness.cli import ui
-from harness.errors import ConfigError
+from harness.errors import ConfigError, HarnessError
 
 
 def test_nothing_to_show_is_said(tmp_path, monkeypatch):
@@ -41,6 +41,15 @@ def test_a_taken_port_is_refused_or_passed_over(monkeypatch):
         ui.free_port(0)
 
 
+def test_a_server_that_cannot_start_says_why(tmp_path, monkeypatch):
+    (tmp_path / "mlflow.db").write_text("no database")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    monkeypatch.setattr(ui, "check_in_place", lambda path: None)
+    with pytest.raises(HarnessError, match=r"ended with code [1-9](.|\n)*not a database"):
+        ui.serve()
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP])
 def test_it_serves_and_ends(tmp_path, number):
@@ -53,18 +62,19 @@ def test_it_serves_and_ends(tmp_path, number):
         port = probe.getsockname()[1]
     server = subprocess.Popen(
         [sys.executable, "-m", "harness", "ui", "--port", str(port)], cwd=tmp_path,
-        env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+        env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
     try:
         assert f"http://127.0.0.1:{port}" in server.stdout.readline()
+        assert "this machine alone" in server.stdout.readline()
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=30) as page:
             assert b"<title>MLflow</title>" in page.read()
         server.send_signal(number)
-        assert server.wait(timeout=20) == 130
+        _, err = server.communicate(timeout=20)
+        assert (server.returncode, err) == (130, "")  # MLflow's advice is "use --host 0.0.0.0"
     finally:
         server.kill()
-        server.wait()
-        server.stdout.close()
+        server.communicate()
     until = time.monotonic() + 10
     while not ui.is_free(port):  # MLflow's own processes have ended too
         assert time.monotonic() < until
