@@ -53,7 +53,8 @@ def test_every_verb_speaks_to_every_terminal(tmp_path, said):
     )
     own = ["data=file", "data.path=w\u0905.txt", "train.steps=20", "model.hidden=[8]"]
     every = [
-        ["train", *own, "tracking.run_name='\u0905'"], ["sweep", *own, "init.weight_scale=.1,1", "seed=0,1"],
+        ["train", *own, "tracking.run_name='\u0905'"],
+        ["sweep", *own, "init.weight_scale=.1,1", "seed=0,1"],
         ["estimate", *own], ["coordinates", *own, "--widths", "8,16", "--depths", "1"],
         ["sample", "best"], ["reproduce", "best"], ["compare"], ["compare", "--csv"], ["list"],
         ["show", "best"], ["show", "newest"], ["diff", "best", "best"], ["report"], ["sync"],

@@ -41,12 +41,13 @@ def test_a_taken_port_is_refused_or_passed_over(monkeypatch):
         ui.free_port(0)
 
 
+@pytest.mark.slow
 def test_a_server_that_cannot_start_says_why(tmp_path, monkeypatch):
-    (tmp_path / "mlflow.db").write_text("no database")
+    (tmp_path / "mlflow.db").write_bytes(b"SQLite format 3\0" + b"and then junk" * 500)
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     monkeypatch.setattr(ui, "check_in_place", lambda path: None)
-    with pytest.raises(HarnessError, match=r"ended with code [1-9](.|\n)*not a database"):
+    with pytest.raises(HarnessError, match=r"ended with code [1-9](.|\n)*database"):
         ui.serve()
 
 
@@ -71,7 +72,10 @@ def test_it_serves_and_ends(tmp_path, number):
             assert b"<title>MLflow</title>" in page.read()
         server.send_signal(number)
         _, err = server.communicate(timeout=20)
-        assert (server.returncode, err) == (130, "")  # MLflow's advice is "use --host 0.0.0.0"
+        assert (server.returncode, err.strip()) == (
+            130,
+            "",
+        )  # MLflow's advice is "use --host 0.0.0.0"
     finally:
         server.kill()
         server.communicate()
