@@ -14,7 +14,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from harness.cli import hydra_api
 from harness.cli.grid import Drawn, Shape, read_shape
@@ -25,6 +25,9 @@ from harness.config.run import RunConfig, run_config
 from harness.config.settings import own_settings
 from harness.errors import ConfigError, shown
 from harness.paths import conf_dir
+
+if TYPE_CHECKING:
+    from harness.cli.sweep import End
 
 # a config of the user's own (-cp) has no defaults list of ours: Hydra would leave files behind,
 # log to stdout and train one run after another
@@ -51,6 +54,8 @@ class Task:
     drawn: Drawn | None = None  # what became of it; the sweeper says
     overrides: tuple[str, ...] = ()
     began: float = field(default_factory=time.monotonic)
+    looked: bool = False  # a dry run has shown a batch
+    ends: list[End] = field(default_factory=list)  # of the batches of a grid
     exit_code: int = 0
     error: Exception | None = field(default=None, repr=False)
 
@@ -70,7 +75,11 @@ class Task:
     def _run(self, configs: Sequence[Any], *, single: bool) -> list[Any]:
         from harness.cli.sweep import Options, run_jobs_of
 
+        if self.dry_run and self.looked:  # a sweeper that learns: what follows hangs on the values
+            return [0.0] * len(configs)
+        self.looked = True
         options = Options(
+            part=not single,
             again=self.again,
             dry_run=self.dry_run,
             into=self.into,
@@ -82,7 +91,16 @@ class Task:
         outcome = run_jobs_of(configs, options=options, overrides=self.overrides)
         self.exit_code = max(self.exit_code, outcome.exit_code)
         self.into = self.into or outcome.sweep_id  # later batches of one sweeper join the first
+        if not single and outcome.end is not None:
+            self.ends.append(outcome.end)
         return outcome.values
+
+    def tell(self) -> None:
+        """Report the end of a grid, once for all its batches."""
+        from harness.cli.sweep import joined
+
+        if self.ends:
+            joined(self.ends).tell()
 
 
 @dataclass
@@ -128,6 +146,7 @@ def run(argv: Sequence[str], *, multirun: bool) -> int:
 
 
 def call(rest: Sequence[str], task: Task, *, multirun: bool) -> int:
+    """Hand the rest of a command line and a task to Hydra; returns the exit code."""
     args = hydra_api.parse_flags(quote_paths(rest))
     if args.experimental_rerun is not None:
         raise ConfigError(
@@ -147,7 +166,10 @@ def call(rest: Sequence[str], task: Task, *, multirun: bool) -> int:
     if args.config_path is not None:
         args.config_path = str(Path(args.config_path).expanduser().resolve())
         args.overrides += surroundings(args.overrides)
-    hydra_api.run_hydra(args, task)
+    try:
+        hydra_api.run_hydra(args, task)
+    finally:
+        task.tell()
     if task.error is not None:
         with hydra_api.clear_errors():
             raise task.error

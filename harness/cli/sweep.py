@@ -66,13 +66,48 @@ class Options:
 
 
 @dataclass(frozen=True, kw_only=True)
+class End:
+    """What a sweep's end reports: its rows, failures, manifest; whether MLflow has all of it."""
+
+    rows: Mapping[str, Mapping[str, Any]]
+    failed: Mapping[str, str]
+    manifest: SweepManifest
+    single: bool
+    tracked: bool
+    notes: tuple[str, ...] = ()
+
+    def tell(self) -> None:
+        """Print it on stdout."""
+        outcome.tell(
+            self.rows, self.failed, self.manifest, single=self.single, tracked=self.tracked
+        )
+        for note in self.notes:
+            print(note)
+
+
+def joined(parts: Sequence[End]) -> End:
+    """The end of a sweep that came in batches: the last batch's manifest names all runs."""
+    rows: dict[str, Mapping[str, Any]] = {}
+    failed: dict[str, str] = {}
+    for part in parts:
+        rows |= part.rows
+        failed |= part.failed
+    return dataclasses.replace(
+        parts[-1], rows=rows, failed={r: m for r, m in failed.items() if r not in rows},
+        tracked=all(part.tracked for part in parts),
+        notes=tuple(note for part in parts for note in part.notes),
+    )  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """Per job, in order: the yardstick, or the exception that ended it; None after a dry run."""
+    """Per job, in order: the yardstick, or the exception that ended it; 0 after a dry run."""
 
     values: list[Any]
     sweep_id: str | None = None
     exit_code: int = 0
     run_ids: tuple[str, ...] = ()  # per job, in order
+    end: End | None = None  # of a part: what is left to report
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,7 +144,7 @@ def run_jobs_of(
             tracked=jobs.tracking.name != "off", keep=jobs.ledger.weights,
             again=options.again, shape=options.drawn.lines() if options.drawn else (),
         )  # fmt: skip
-        return Outcome(values=[None] * len(configs))
+        return Outcome(values=[0.0] * len(configs))
     ledger = Ledger(jobs.ledger.dir)
     _check_disk(jobs, ledger)
     if options.into is not None:
@@ -138,15 +173,18 @@ def run_jobs_of(
             if jobs.ledger.weights == "best" and not options.single:
                 ledger.keep_best_weights(manifest.sweep_id)
     tracked = told.parent_id is not None and not told.behind
+    notes = (_dropped(jobs, launch.dropped),) if launch.dropped else ()
+    end = End(
+        rows=rows, failed=failed, manifest=manifest, single=options.single, tracked=tracked,
+        notes=notes,
+    )  # fmt: skip
     if not options.part:
-        outcome.tell(rows, failed, manifest, single=options.single, tracked=tracked)
-        if launch.dropped:
-            print(_dropped(jobs, launch.dropped))
+        end.tell()
     values = outcome.values_of(jobs.run_ids, rows, failed)
-    joined = None if options.single else manifest.sweep_id
     return Outcome(
-        values=values, sweep_id=joined, exit_code=1 if failed else 0, run_ids=jobs.run_ids
-    )
+        values=values, sweep_id=None if options.single else manifest.sweep_id,
+        exit_code=1 if failed else 0, run_ids=jobs.run_ids, end=end,
+    )  # fmt: skip
 
 
 def _dropped(jobs: Jobs, dropped: Mapping[str, int]) -> str:

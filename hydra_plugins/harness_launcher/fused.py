@@ -126,6 +126,8 @@ class FusedSweeper(Sweeper):
         if hasattr(self.task, "drawn"):
             self.task.drawn = drawn
         size = len(jobs) if self.max_batch_size is None else self.max_batch_size
+        if getattr(self.task, "dry_run", False):
+            size = len(jobs)
         if size < 1:
             raise HydraException(f"hydra.sweeper.max_batch_size is {size}; allowed: 1 or more")
         return [

@@ -146,3 +146,48 @@ def test_the_command_shows_the_shape_and_trains_what_is_left(tmp_path):
     assert code == 0, err
     code, out, _ = harness("compare", "--json", "--by", "seed", cwd=tmp_path)
     assert sum(row["n"] for row in json.loads(out)) == 5
+
+
+def test_a_sweep_in_batches_reports_its_end_once(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    words = ["optim.lr=.02,.1", "seed=0,1", *SMALL, "train.steps=5", "tracking=off",
+             "hydra.sweeper.max_batch_size=1", "engine.workers=1"]  # fmt: skip
+    assert command_line.run([*words, "--dry-run"], multirun=True) == 0
+    assert "runs            4," in capsys.readouterr().out
+    assert command_line.run(words, multirun=True) == 0
+    out = capsys.readouterr().out
+    assert out.count("harness report") == 1 and "of 2, by" in out  # two configurations
+
+
+class Learner:
+    """Like Optuna's sweeper: batches through the launcher, each hanging on the values before."""
+
+    def __init__(self, task):
+        self.task, self.heard = task, []
+
+    def sweep(self, configs):
+        for config in configs:
+            (value,) = self.task.fused([config], [[]])
+            self.heard.append(float(value))
+
+
+@pytest.mark.slow
+def test_a_sweeper_of_another_kind_gets_numbers_and_one_end(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    look = command_line.Look()
+    words = ["optim.lr=.5,.02,.1", *SMALL, "train.steps=30", "tracking=off", "engine.workers=1"]
+    command_line.call(words, look, multirun=True)
+    dry = command_line.Task(dry_run=True)
+    learner = Learner(dry)
+    learner.sweep(look.configs)
+    assert learner.heard == [0.0] * 3  # numbers, so that it can go on
+    assert capsys.readouterr().out.count("Nothing was trained") == 1
+    task = command_line.Task(quiet=True)
+    learner = Learner(task)
+    learner.sweep(look.configs)
+    task.tell()
+    out = capsys.readouterr().out
+    assert "of 3, by" in out
+    best = f"{min(learner.heard):.4f}"
+    first = next(line for line in out.splitlines() if line.strip().startswith("1 "))
+    assert best in first and best == f"{learner.heard[0]:.4f}"  # of the first batch, not the last
