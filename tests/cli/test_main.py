@@ -112,11 +112,12 @@ def test_as_a_process(tmp_path):
     assert done.stderr.splitlines() == [
         (
             "harness: loss is 'ms'; known: bce, binary_cross_entropy, brier, crammer_singer, "
-            "cross_entropy, hinge, max_margin, mse, nll, squared_error. Did you mean 'mse'?"
+            "cross_entropy, hinge, max_margin, mse, nll, squared_error, squentropy. Did you mean "
+            "'mse'?"
         )
     ]
     done = harness("train", "--help", cwd=tmp_path)
-    assert done.returncode == 0 and "main, smoke" in done.stdout
+    assert done.returncode == 0 and " main, " in done.stdout and " smoke" in done.stdout
     assert "conf/experiment" in done.stdout
 
 
