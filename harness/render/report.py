@@ -27,6 +27,7 @@ from harness.numerics.digits import number
 from harness.render import report_tables as tables
 from harness.render.figures.curves import curve_figure
 from harness.render.figures.heat import heat_figure
+from harness.render.figures.maps import map_figure
 from harness.render.figures.path import path_figure
 from harness.render.figures.settings import settings_figure
 from harness.render.figures.start import initial_loss_figure
@@ -106,7 +107,9 @@ def figures_of(swept: Swept, floors: Mapping[str, float]) -> dict[str, list[Figu
             ),
         ],
         "settings": [settings_figure(swept, floors)],
-        "maps": [
+        "maps": [picture]
+        if (picture := map_figure(swept))
+        else [
             heat_figure(swept, metric, name="best-validation", title="Best validation", unit=of),
             heat_figure(swept, "gap/nll", name="gap", title="Validation minus training", unit=of),
         ],

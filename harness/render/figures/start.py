@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 SCALE = "init.weight_scale"
 SCALES = tuple(float(f"{x:.4g}") for x in np.geomspace(0.01, 30, 25))
 THEORY_LINES = 12  # drawn as smooth curves up to here; beyond, straight between the swept scales
+MOST_DOTS = 600  # of one colour in one panel: more hide each other and make a page heavy
 DASHES = (0, (4, 3))
 
 
@@ -69,12 +70,14 @@ def initial_loss_figure(swept: Swept) -> style.Figure | None:
     what = f"over `{scale.name}`" if scale else "against the expected one"
     lines_are = "what theory expects of the settings alone" if scale else "measured = expected"
     zero = scale is not None and 0 in scale.values
+    thinned = len(measured) > MOST_DOTS
     return style.Figure(
         name="initial-loss",
         title="The loss before the first step",
-        caption=f"Initial loss of every run (dots) {what}, in the loss's own units, log axes. "
-        f"Lines: {lines_are}. Dashed: all logits equal."
-        + (f" Colours: `{other.name}`." if other else ""),
+        caption=f"Initial loss of {'the runs' if thinned else 'every run'} (dots) {what}, in the "
+        f"loss's own units, log axes. Lines: {lines_are}. Dashed: all logits equal."
+        + (f" Colours: `{other.name}`." if other else "")
+        + (f" At most {MOST_DOTS:,} of a colour are drawn." if thinned else ""),
         panels=panels,
         note="A zero has no place on a log axis and is left out." if zero else "",
     )
@@ -136,7 +139,11 @@ def _panel(
         x = part[scale.name if scale else "init/loss_expected"].astype(float)
         part, x = part[x > 0], x[x > 0]
         y = part["init/loss_measured"].to_numpy(float)
-        axes.plot(x, y, "o", color=tone, markersize=3.6, alpha=0.75, markeredgewidth=0)
+        dots = most(len(y), MOST_DOTS)
+        axes.plot(
+            x.to_numpy()[dots], y[dots], "o", color=tone, markersize=3.6, alpha=0.75,
+            markeredgewidth=0,
+        )  # fmt: skip
         drawn.seen += [*y, *([] if scale else x)]
         line = _expected(part, scale, smooth=smooth) if scale and len(part) else None
         if line is not None:
