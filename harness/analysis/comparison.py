@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from harness.analysis.choices import about_search
 from harness.analysis.grouping import (
     LR,
     best_rates,
@@ -123,7 +124,7 @@ def compare(
     finished = [status == "FINISHED" for status in table.runs["status"].tolist()]
     keep = np.array(selected(table, conditions(table, where)), dtype=bool)
     found = _part(table, keep & np.array(finished, dtype=bool))
-    remarks = about_runs(table, found)
+    remarks = about_runs(table, found) + about_search(table)
     measure = yardstick(found.rows(READ))
     headline = wanted[0] if wanted else measure.metric
     values_NM = values_of_runs(found)

@@ -23,8 +23,10 @@ from harness.components.metrics import having, metric_of, shown_in
 from harness.config.foreign import recall
 from harness.config.keys import unnest
 from harness.records.record import CURVES
+from harness.records.searches import study_of
 from harness.tracking import own_words
 from harness.tracking.addresses import redacted
+from harness.tracking.choices import SEARCHED, STUDY
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -52,8 +54,11 @@ def ledger_table(ledger: Ledger, sweep: SweepManifest) -> SweepTable:
         "experiment": sweep.tracking.get("experiment"), "source": "ledger",
         "runs": len(sweep.run_ids), "data": {"sha256": known.get("data_sha256")},
         "environment": {k: v for k, v in known.items() if k not in OF_ONE_RUN},
-        **own_words.of_manifest(sweep),
+        **own_words.of_manifest(sweep), "confirms": dict(sweep.confirms),
     }  # fmt: skip
+
+    if study := study_of(ledger.root, sweep.sweep_id):
+        meta["search"] = study.to_plain()
 
     def curves() -> pd.DataFrame:
         ids = [row["run_id"] for row in rows if row["config_id"]]
@@ -78,8 +83,10 @@ def mlflow_table(store: MlflowReader, parent: Any) -> SweepTable:
         "experiment": store.experiments.get(parent.info.experiment_id),
         "source": redacted(store.uri),
         "mlflow_run_id": parent.info.run_id, "environment": {}, "data": {},
-        **own_words.of_tags(tags),
+        **own_words.of_tags(tags), "confirms": json.loads(tags.get("harness.confirms", "{}")),
     }  # fmt: skip
+    if SEARCHED in tags and (known := store.artifact(parent, STUDY)) is not None:
+        meta["search"] = json.loads(known)
     if floors := {k: v for k, v in parent.data.metrics.items() if metric_of(k).of_data}:
         meta["floors"] = floors
     rows: pd.DataFrame | list[dict[str, Any]]

@@ -165,8 +165,8 @@ def join(tables: Sequence[SweepTable]) -> SweepTable:
     meta = dict(tables[0].meta)
     meta["sweeps"] = [one for table in tables for one in table.meta["sweeps"]]
     meta["name"] = " + ".join(str(table.meta.get("name", "")) for table in tables)
-    meta.pop("floors", None)
-    meta.pop("data", None)
+    for own in ("floors", "data", "search", "confirms"):  # of one sweep
+        meta.pop(own, None)
 
     def curves() -> pd.DataFrame:
         every = pd.concat([table.curves for table in tables], ignore_index=True)

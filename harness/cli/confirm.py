@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from harness.analysis.confirmation import chosen_of, confirmed, fresh_runs, fresh_seeds
 from harness.cli import outcome
 from harness.cli.sweep import Options, run_jobs_of
 from harness.config.run import run_config
 from harness.errors import ConfigError
+from harness.records.confirmation import chosen_of, confirmed, fresh_runs, fresh_seeds
 from harness.records.ledger import Ledger
 from harness.records.manifests import SweepManifest
 from harness.records.ranking import ranking
@@ -47,7 +47,9 @@ def confirm(sweep: str, *, top: int, seeds: int, ledger: str, uri: str | None, q
     )  # fmt: skip
     own = store.read_sweep(found.sweep_id or "newest")
     results = confirmed(chosen, list(outcome.rows_of(store, own.run_ids).values()))
-    console.confirmation(results, own, chosen)
+    console.confirmation(results, own.settings, own.varying, chosen)
+    ahead = [(f"harness report {own.sweep_id[:8]}", "a page of figures")]
+    console.where_next(ahead, f"sweep {own.sweep_id}")
     return found.exit_code
 
 

@@ -25,9 +25,11 @@ def compare_verb(
     ledger: str | None, uri: str | None,
 ) -> int:  # fmt: skip
     """See `harness compare --help`; remarks go to stderr where stdout is JSON or CSV."""
+    from harness.analysis.choices import confirmations
     from harness.analysis.comparison import compare
     from harness.analysis.sources import read_sweep
     from harness.render.compare_table import show
+    from harness.render.console import confirmation
 
     if as_json and as_csv:
         raise ConfigError("--json and --csv are both given; allowed: one of them.")
@@ -58,6 +60,10 @@ def compare_verb(
     out.print(every, style="bold", markup=False)
     out.print()
     show(found, out)
+    if results := confirmations(table):
+        settings = {row["run_id"]: row for row in table.rows()}
+        chosen = table.meta["confirms"]
+        confirmation(results, settings, table.varying_settings, chosen, out)
     return 0
 
 

@@ -6,6 +6,7 @@ command that is given again goes on behind what is there; a finished one only re
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,26 +16,19 @@ from typing import Any
 from harness.cli import command_line, halving, hydra_api, outcome
 from harness.cli.composition import compose_jobs
 from harness.cli.space import Space
-from harness.cli.study import (
-    Study,
-    Trial,
-    ask,
-    batch_size,
-    check_sampler,
-    importances,
-    open_study,
-    study_name,
-)
+from harness.cli.study import ask, batch_size, check_sampler, importances, study_name
 from harness.components.losses import LOSSES
 from harness.config.run import build, run_config
 from harness.config.settings import Ledger as LedgerSettings
-from harness.config.settings import Search, own_settings
+from harness.config.settings import Search, Tracking, own_settings
 from harness.errors import ConfigError, HarnessError
 from harness.numerics.digits import fixed
 from harness.records.durable import locked
 from harness.records.ledger import Ledger
 from harness.records.ranking import CALIBRATED, RAW, measured
+from harness.records.searches import Study, Trial, open_study
 from harness.render import console
+from harness.tracking.tracker import sync_sweep
 
 PREFIX = "search."
 Launch = Callable[[list[list[str]]], Any]
@@ -79,6 +73,7 @@ class SearchTask(command_line.Task):
         ledger = Ledger(folder)
         study = open_study(ledger.root, name)
         study.metric = study.metric or _metric(space, own.loss.name)
+        study.dimensions = [dataclasses.asdict(one) for one in space.ordered()]
         if self.dry_run:
             self._dry_run(study, space, launch)
             return []
@@ -87,7 +82,10 @@ class SearchTask(command_line.Task):
             ledger.prepare()
             with locked(study.path.with_suffix(".lock"), f"search {name}"):
                 self._go_on(study, space, ledger, launch)
-        self._tell(study, space, ledger, tracked=_tracked(config))
+        if not study.importances and (found := importances(study, space)):
+            study.importances = found
+            study.save()
+        self._tell(study, ledger, build(Tracking, "tracking.", config.get("tracking") or {}))
         return []
 
     def _go_on(self, study: Study, space: Space, ledger: Ledger, launch: Launch) -> None:
@@ -106,12 +104,12 @@ class SearchTask(command_line.Task):
             for place, trial in enumerate(batch):
                 trial.runs = list(self.run_ids[place * space.seeds : (place + 1) * space.seeds])
                 trial.value = _value(trial.runs, rows, study.metric, ledger)
-            study.sweep_id = self.into
+            study.sweep_id, study.importances = self.into, {}
             study.save()
-            best = min(study.told, key=_of)
+            best = min(study.told, key=lambda trial: trial.worth)
             console.say(
                 f"search: {len(study.told)} of {self.settings.trials} trials, best {study.metric} "
-                f"{fixed(_of(best))} at {_settings(best)}"
+                f"{fixed(best.worth)} at {_settings(best)}"
             )
 
     def _run(self, configs: Sequence[Any], *, single: bool) -> list[Any]:
@@ -136,15 +134,21 @@ class SearchTask(command_line.Task):
         fresh = ask(Study(study.name, study.path), space, self.settings, size)
         launch([job for params in fresh for job in space.jobs(params)])
 
-    def _tell(self, study: Study, space: Space, ledger: Ledger, *, tracked: bool) -> None:
+    def _tell(self, study: Study, ledger: Ledger, tracking: Tracking) -> None:
         runs = list(dict.fromkeys(run_id for trial in study.told for run_id in trial.runs))
         rows = outcome.rows_of(ledger, runs)
         assert study.sweep_id is not None
         manifest = ledger.read_sweep(study.sweep_id)
+        tracked = tracking.name != "off"
+        if tracked:  # the parent ended with the last batch, before its values were known
+            try:
+                sync_sweep(ledger, manifest, tracking)
+            except HarnessError as error:
+                console.say(str(error))
         outcome.tell(rows, {}, manifest, single=False, tracked=tracked)
-        shares = importances(study, space)
-        if shares:
-            told = ", ".join(f"{key} {share:.0%}" for key, share in list(shares.items())[:5])
+        if study.importances:
+            shares = list(study.importances.items())[:5]
+            told = ", ".join(f"{key} {share:.0%}" for key, share in shares)
             print(f"\nwhat the differences come from (fANOVA): {told}")
         n = len(study.told)
         print(
@@ -180,15 +184,5 @@ def _value(runs: Sequence[str], rows: Mapping[str, Any], metric: str, ledger: Le
     return sum(known) / len(known) if len(known) == len(values) else math.inf
 
 
-def _of(trial: Trial) -> float:
-    if trial.value is None:
-        raise HarnessError("a trial has no value yet")
-    return trial.value
-
-
 def _settings(trial: Trial) -> str:
     return " ".join(f"{key}={value}" for key, value in trial.params.items())
-
-
-def _tracked(config: Mapping[str, Any]) -> bool:
-    return (config.get("tracking") or {}).get("name") != "off"

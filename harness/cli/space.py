@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from harness.components.optimizers import OPTIMIZERS
 from harness.components.penalties import PENALTIES
 from harness.errors import ConfigError
+from harness.records.searches import Value
 
-Value = float | int | str
 REPLICATES = ("seed", "init.seed", "train.batch_seed")
 DIGITS = 4  # of a number that is searched for: a trial can be read, and typed again
 # settings that mean nothing under some choice of another: not asked for there

@@ -1,4 +1,4 @@
-"""The state of a search, kept in the ledger, and what it asks for next.
+"""What a search asks for next, and what each setting of it is worth.
 
 A study is a function of its space, its seed and the values told so far: each batch is asked of a
 sampler made anew from those, with a seed of its own. So a search that was killed goes on exactly
@@ -12,109 +12,24 @@ import importlib.util
 import json
 import math
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from harness.cli.space import Dimension, Space, Value
+from harness.cli.space import Dimension, Space
 from harness.config.settings import Search
 from harness.errors import ConfigError
 from harness.numerics.randomness import stream
-from harness.records.durable import DamagedError, make_folder, replace_file, seal, unseal
+from harness.records.searches import Study, Trial, Value
 
 INSTALL = "pip install 'harness[optuna]'"
-
-
-@dataclass
-class Trial:
-    """One point of the space: its settings, its runs, and the mean of their yardstick.
-
-    value: None until the batch is trained; inf where a run diverged or has none.
-    """
-
-    params: dict[str, Value]
-    runs: list[str] = field(default_factory=list)
-    value: float | None = None
-
-
-@dataclass
-class Study:
-    """A search so far. batches: lists of trials, in the order in which they were asked for."""
-
-    name: str
-    path: Path
-    metric: str = ""
-    sweep_id: str | None = None
-    batches: list[list[Trial]] = field(default_factory=list)
-
-    @property
-    def trials(self) -> list[Trial]:
-        """Every trial, in order."""
-        return [trial for batch in self.batches for trial in batch]
-
-    @property
-    def told(self) -> list[Trial]:
-        """Those with a value."""
-        return [trial for trial in self.trials if trial.value is not None]
-
-    def save(self) -> None:
-        """Write it durably, in place of what was there."""
-        make_folder(self.path.parent)
-        plain = {
-            "name": self.name, "metric": self.metric, "sweep_id": self.sweep_id,
-            "batches": [
-                [
-                    {"params": t.params, "runs": t.runs, "value": _to_text(t.value)}
-                    for t in batch
-                ]
-                for batch in self.batches
-            ],
-        }  # fmt: skip
-        # the ledger clears its scratch folder of what a killed writer left
-        replace_file(self.path, seal(plain), make_folder(self.path.parents[1] / "tmp"))
-
-
-def _to_text(value: float | None) -> float | str | None:
-    return "inf" if value is not None and math.isinf(value) else value
 
 
 def study_name(space: Space, search: Search) -> str:
     """16 hex digits naming a search; the number of trials is no part of it."""
     told = [space.to_plain(), search.batch, search.seed, search.sampler]
     return hashlib.sha256(json.dumps(told).encode()).hexdigest()[:16]
-
-
-def open_study(folder: Path, name: str) -> Study:
-    """The study of this name under a ledger, new where there is none; damaged ones begin anew."""
-    path = folder / "searches" / f"{name}.json"
-    found = _read(path)
-    return found or Study(name, path)
-
-
-def studies(folder: Path) -> Iterator[Study]:
-    """Every study that a ledger holds."""
-    for path in sorted((folder / "searches").glob("*.json")):
-        found = _read(path)
-        if found is not None:
-            yield found
-
-
-def _read(path: Path) -> Study | None:
-    try:
-        plain = unseal(path.read_bytes())
-    except (FileNotFoundError, DamagedError):
-        return None
-    batches = [
-        [
-            Trial(t["params"], t["runs"], None if t["value"] is None else float(t["value"]))
-            for t in batch
-        ]
-        for batch in plain["batches"]
-    ]
-    return Study(plain["name"], path, plain["metric"], plain["sweep_id"], batches)
 
 
 def batch_size(search: Search, space: Space) -> int:

@@ -41,6 +41,12 @@ class Estimate:
         """Mean over sd, of paired differences Cohen's d; None of one, or where all are equal."""
         return self.mean / self.sd if self.mean is not None and self.sd else None
 
+    def words(self) -> str:
+        """The mean and half its interval as text: "2.6079 ±0.0404", "2.6079", or "-"."""
+        if self.mean is None:
+            return "-"
+        return f"{self.mean:.4f}" + ("" if self.half is None else f" ±{self.half:.4f}")
+
     def entry(self) -> dict[str, Any]:
         """{"mean", "sd", "ci95": [low, high]} as JSON has it; null where unknown."""
         ends = self.interval

@@ -11,14 +11,12 @@ from rich.console import Console
 from rich.padding import Padding
 from rich.table import Table
 
-from harness.analysis.confirmation import TEST, Confirmed
 from harness.components.metrics import heading, shown_in
 from harness.config.labels import nll_unit, short_name, text
-from harness.config.run import run_config
 from harness.numerics.digits import fixed
-from harness.numerics.folding import PLUS_MINUS, Estimate, estimate
+from harness.numerics.folding import PLUS_MINUS, estimate
 from harness.records import verdicts
-from harness.records.manifests import SweepManifest
+from harness.records.confirmation import TEST, Confirmed
 from harness.records.ranking import Ranking, fingerprint, measured, ranking
 from harness.render.equal import EQUAL, equal_rows, joined
 from harness.theory.advice import BAD
@@ -98,47 +96,38 @@ def _caption(found: Ranking, rows: Sequence[Row]) -> str:
 
 
 def confirmation(
-    results: Sequence[Confirmed], sweep: SweepManifest, chosen: Mapping[str, Any]
-) -> None:
-    """What fresh seeds say of configurations that a sweep chose, on stdout."""
+    results: Sequence[Confirmed], settings: Mapping[str, Mapping[str, Any]],
+    varying: Sequence[str], chosen: Mapping[str, Any], out: Console | None = None,
+) -> None:  # fmt: skip
+    """What fresh seeds say of configurations that a sweep chose, on stdout.
+
+    settings: run id -> its flat settings. varying: keys that differ between the runs.
+    """
+    out = out or _console()
+    narrow = out.width < ROOMY
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("", justify="right")
-    keys = [key for key in sweep.varying if not key.endswith("seed")]
-    for title in [short_name(key) for key in keys] or ["run"]:
+    keys = [key for key in varying if not key.endswith("seed")]
+    for title in ["settings"] if narrow and keys else [short_name(key) for key in keys] or ["run"]:
         table.add_column(title, overflow="fold")
     for title in ("chosen by", "fresh", "optimism", TEST):
         table.add_column(title, justify="right", no_wrap=True)
     for one in results:
-        flat = run_config(sweep.configs[one.run_id]).flat()
-        shown = [text(flat.get(key)) for key in keys] or [one.run_id]
+        own = {short_name(key): text(settings[one.run_id].get(key)) for key in keys}
+        shown = list(own.values()) or [one.run_id]
+        if narrow and own:
+            shown = [" ".join(f"{key}={value}" for key, value in own.items())]
         optimism = "-" if one.optimism is None else f"{one.optimism:+.4f}"
-        table.add_row(
-            str(one.rank),
-            *shown,
-            fixed(one.chosen),
-            _spread(one.fresh),
-            optimism,
-            _spread(one.test),
-        )
-    out = _console()
+        numbers = fixed(one.chosen), one.fresh.words(), optimism, one.test.words()
+        table.add_row(str(one.rank), *shown, *numbers)
     out.print()
     out.print(table)
-    metric, n = chosen["metric"], chosen["configurations"]
     out.print(
-        f"Chosen by {metric} as the best of {n:,} configurations of sweep "
-        f"{chosen['sweep_id'][:8]}; fresh: the same on seeds which that sweep did not use, "
-        f"{PLUS_MINUS}. Optimism above 0: the choice flattered it. {TEST} chose nothing.",
+        f"Chosen by {chosen['metric']} as the best of {chosen['configurations']:,} configurations "
+        f"of sweep {chosen['sweep_id'][:8]}; fresh: the same on seeds which that sweep did not "
+        f"use, {PLUS_MINUS}. Optimism above 0: the choice flattered it. {TEST} chose nothing.",
         style="dim",
     )
-    ahead = [(f"harness report {sweep.sweep_id[:8]}", "a page of figures")]
-    where_next(ahead, f"sweep {sweep.sweep_id}")
-
-
-def _spread(found: Estimate) -> str:
-    if found.mean is None:
-        return "-"
-    half = "" if found.half is None else f" ±{found.half:.4f}"
-    return f"{found.mean:.4f}{half}"
 
 
 def failures(failed: Mapping[str, str], names: Mapping[str, str]) -> None:
@@ -182,7 +171,7 @@ def _number(group: Sequence[Row], name: str, *, spread: bool) -> str:
     found = estimate([v for row in group if (v := measured(row, name)) is not None])
     if found.mean is None:
         return "-"
-    return _spread(found) if spread else f"{found.mean:.4f}"
+    return found.words() if spread else f"{found.mean:.4f}"
 
 
 def _verdicts(group: Sequence[Row]) -> str:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import jinja2
 from markupsafe import Markup
 
-from harness.analysis import findings
+from harness.analysis import choices, findings
 from harness.analysis.effects import Swept, config_of
 from harness.analysis.remarks import about_machines
 from harness.components.metrics import heading, in_order, metric_of
@@ -29,6 +29,7 @@ from harness.render.figures.curves import curve_figure
 from harness.render.figures.heat import heat_figure
 from harness.render.figures.maps import map_figure
 from harness.render.figures.path import path_figure
+from harness.render.figures.search import history_figure, slices_figure
 from harness.render.figures.settings import settings_figure
 from harness.render.figures.start import initial_loss_figure
 from harness.render.figures.style import Figure
@@ -65,6 +66,8 @@ def build(table: SweepTable) -> str:
         figures=figures_of(swept, floors),
         warnings=tables.start_warnings(swept),
         metric=swept.metric, unit=swept.unit,
+        search=choices.about_search(table), confirmations=tables.confirmations(swept),
+        confirms=table.meta.get("confirms") or {},
         leaders=leaders, shown=tables.ROWS, leaderboard=tables.caption(swept, leaders),
         columns={name: heading(name) for name in tables.columns(swept)},
         verdicts=tables.verdicts(swept), diverged=tables.diverged(swept),
@@ -97,6 +100,7 @@ def figures_of(swept: Swept, floors: Mapping[str, float]) -> dict[str, list[Figu
     main = keys.get("reg.strength") or (keys[names[0]] if names else None)
     starts = [keys[n] for n in STARTS if n in keys and keys[n] is not main]
     of = swept.unit
+    found = choices.study(swept.table)
     drawn: dict[str, list[Figure | None]] = {
         "start": [initial_loss_figure(swept)],
         "curves": [
@@ -106,7 +110,8 @@ def figures_of(swept: Swept, floors: Mapping[str, float]) -> dict[str, list[Figu
                 for key in starts[:1]
             ),
         ],
-        "settings": [settings_figure(swept, floors)],
+        "search": [history_figure(found, of), slices_figure(found, of)] if found else [],
+        "settings": [] if found else [settings_figure(swept, floors)],
         "maps": [picture]
         if (picture := map_figure(swept))
         else [

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from harness.analysis import findings
+from harness.analysis import choices, findings
 from harness.analysis.effects import Swept, config_of
 from harness.analysis.table import plain_rows
 from harness.components.metrics import NATS, metric_of, shown_in
@@ -154,6 +154,23 @@ def diverged(swept: Swept) -> list[dict[str, str]]:
             "what": f"last finite at step {seen}" if seen else "no finite evaluation",
         })  # fmt: skip
     return out
+
+
+def confirmations(swept: Swept) -> list[dict[str, str]]:
+    """Configurations that another sweep chose, on fresh seeds: what they reach there."""
+    place = {run_id: i for i, run_id in enumerate(swept.runs["run_id"])}
+    return [
+        {
+            "rank": str(one.rank),
+            "settings": findings.settings_words(swept, place[one.run_id], short=True)
+            or "`defaults`",
+            "chosen": f"{one.chosen:.4f}", "fresh": one.fresh.words(), "n": str(one.fresh.n),
+            "optimism": "-" if one.optimism is None else f"{one.optimism:+.4f}",
+            "test": one.test.words(),
+        }
+        for one in choices.confirmations(swept.table)
+        if one.run_id in place
+    ]  # fmt: skip
 
 
 def failed(swept: Swept) -> list[dict[str, str]]:

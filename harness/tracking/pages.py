@@ -59,8 +59,10 @@ def size_tags(sweep: SweepManifest) -> dict[str, str]:
     }
 
 
-def description(sweep: SweepManifest, rows: Sequence[Mapping[str, Any]]) -> str:
-    """What a sweep's page says first, in Markdown."""
+def description(
+    sweep: SweepManifest, rows: Sequence[Mapping[str, Any]], ending: Sequence[str] = ()
+) -> str:
+    """What a sweep's page says first, in Markdown; ending: last paragraphs."""
     lines = [f"{sweep.tracking['note']}\n"] if sweep.tracking.get("note") else []
     lines.append(f"**{len(sweep.run_ids)} runs** of `harness`, sweep `{sweep.sweep_id}`.")
     if sweep.varying:
@@ -83,6 +85,7 @@ def description(sweep: SweepManifest, rows: Sequence[Mapping[str, Any]]) -> str:
             f"\n{found.words(best)}; its best run is {names[best.best_run]}."
             for best in found.bests
         ]
+    lines += ending
     lines.append("\nAll runs in `runs.parquet`; `harness compare` and `harness report` read it.")
     return "\n".join(lines)[:TAG_LENGTH]
 

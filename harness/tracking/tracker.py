@@ -317,6 +317,13 @@ def sync(
     return Report(written=written, behind=behind)
 
 
+def sync_sweep(ledger: Ledger, sweep: SweepManifest, settings: Tracking) -> None:
+    """Write to MLflow what it lacks of one sweep; HarnessError if it cannot be reached."""
+    uri = store_address(settings.uri)
+    with ledger.lock_sweep(sweep.sweep_id), _told(uri, "then `harness sync`."):
+        SweepWriter(_as_told(sweep, settings), uri, sweep, ledger).replay()
+
+
 def forget_sweep(sweep: SweepManifest, settings: Tracking | None = None) -> int:
     """Mark a sweep's parent and children deleted in MLflow; how many runs that was.
 

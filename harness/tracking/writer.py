@@ -10,7 +10,8 @@ from harness.components.metrics import metric_of
 from harness.config.keys import unnest
 from harness.records.ranking import best_runs
 from harness.records.record import CURVES, WEIGHTS
-from harness.tracking import pages, portable, projection
+from harness.records.searches import study_of
+from harness.tracking import choices, pages, portable, projection
 from harness.tracking.addresses import sqlite_file
 from harness.tracking.children import ChildWriter
 from harness.tracking.entries import Entry, Place, Point
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from harness.records.record import RunRecord
+    from harness.records.searches import Study
 
 BATCH = 128  # runs in one transaction, or handed to the connections at once
 
@@ -86,12 +88,16 @@ class SweepWriter(ChildWriter):
             return
         rows = self._all_rows()
         done = [row for row in rows if row["status"] == "FINISHED"]
+        study = self._study()
         best = [run_id for run_id in best_runs(done) if self.table or run_id in self.children]
         tags = {
             **pages.size_tags(self.sweep),
             "harness.written": str(len(self.complete)),
             "harness.failed": str(sum(row["status"] == "FAILED" for row in rows)),
-            "mlflow.note.content": pages.description(self.sweep, rows),
+            "mlflow.note.content": pages.description(
+                self.sweep, rows, choices.paragraphs(self.sweep, study, done)
+            ),
+            **choices.search_tags(study),
         }
         if self.sweep.components:
             tags["harness.components"] = json.dumps(self.sweep.components)
@@ -104,6 +110,7 @@ class SweepWriter(ChildWriter):
         files = {
             "runs.parquet": pages.runs_parquet(table, settings, self.sweep.overrides),
             CURVES: self._all_curves(),
+            **choices.search_files(study),
         }
         trouble: Exception | None = None
         assert self.parent is not None
@@ -115,8 +122,12 @@ class SweepWriter(ChildWriter):
         except Exception as error:  # noqa: BLE001 - numbers are not lost for a folder's sake
             trouble = error
             tags.pop("harness.written")  # so that sync tries again
+        points = [
+            *self._parent_points(done), *choices.confirm_points(self.sweep, done),
+            *choices.search_points(study, self.sweep.created_ms),
+        ]  # fmt: skip
         self._put_parent(
-            points=self._parent_points(done), tags=tags, datasets=tuple(self.data.values()),
+            points=points, tags=tags, datasets=tuple(self.data.values()),
             status=status, end_ms=now,
         )  # fmt: skip
         if trouble is not None:
@@ -200,9 +211,14 @@ class SweepWriter(ChildWriter):
         self.parent = outcome
 
     def _parent_is_current(self, status: str, count: int) -> bool:
-        """Whether the parent was closed so, over that many runs."""
+        """Whether the parent was closed so, over that many runs, and knows its search."""
         written = self.parent_tags.get("harness.written")
-        return self.parent is not None and (self.parent_status, written) == (status, str(count))
+        told = choices.search_tags(self._study()).items() <= self.parent_tags.items()
+        closed = (self.parent_status, written) == (status, str(count))
+        return self.parent is not None and told and closed
+
+    def _study(self) -> Study | None:
+        return study_of(self.ledger.root, self.sweep.sweep_id) if self.ledger else None
 
     def _parent_points(self, done: Sequence[Mapping[str, Any]]) -> list[Point]:
         if projection.data_varies(self.sweep) or not done:

@@ -7,12 +7,12 @@ import re
 import numpy as np
 import pytest
 
-from harness.cli import study as module
 from harness.cli.space import Dimension, Space
-from harness.cli.study import Study, Trial, ask, importances, open_study, study_name
+from harness.cli.study import ask, importances, study_name
 from harness.config.settings import Search
 from harness.errors import ConfigError
 from harness.records.ledger import Ledger
+from harness.records.searches import Study, Trial, open_study, read_study, studies
 from tests.support.driven import harness, kill_group, start, wait_for
 
 SPACE = Space(
@@ -82,7 +82,7 @@ def test_a_diverged_trial_is_a_bad_value_and_goes_on(tmp_path):
     first = ask(study, SPACE, Search(), 8)
     study.batches.append([Trial(p, ["r"], math.inf if i % 2 else 1.0) for i, p in enumerate(first)])
     study.save()
-    again = module._read(study.path)
+    again = read_study(study.path)
     assert [t.value for t in again.told] == [t.value for t in study.told]
     assert len(ask(again, SPACE, Search(), 8)) == 8
 
@@ -153,14 +153,14 @@ def test_a_search_killed_again_and_again_ends_as_one_left_alone(tmp_path):
         def far(told=told):
             """Something of the batch behind that many trials is on disk."""
             paths = list((killed / "runs" / "searches").glob("*.json"))
-            study = module._read(paths[0]) if paths else None
+            study = read_study(paths[0]) if paths else None
             return study is not None and len(study.trials) > told
 
         wait_for(far, process)
         kill_group(process)
     code, out, err = harness(*WORDS, cwd=killed)
     assert code == 0, err
-    (one,), (two,) = module.studies(alone / "runs"), module.studies(killed / "runs")
+    (one,), (two,) = studies(alone / "runs"), studies(killed / "runs")
     assert [(t.params, t.runs, t.value) for t in one.trials] == [
         (t.params, t.runs, t.value) for t in two.trials
     ]
