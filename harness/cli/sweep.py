@@ -22,7 +22,7 @@ from harness.cli.halving import Configuration, halve
 from harness.cli.launch import Launch
 from harness.cli.progress import WATCHED, progress
 from harness.cli.stopping import Stop, StoppedError, stop_signals
-from harness.components.metrics import having
+from harness.components.metrics import having, select
 from harness.config.foreign import check_trainable
 from harness.config.groups import Data
 from harness.config.ids import sweep_id
@@ -428,8 +428,14 @@ def _place(jobs: Jobs, options: Options, name: str, ledger: Ledger) -> Place:
         weights=jobs.ledger.weights != "none",
         processes=1 if options.single else _workers(jobs),
         checkpoint_seconds=jobs.ledger.checkpoint_seconds, say=console.say,
-        live=(WATCHED, *(having(live=True) if tracked else ())),
+        live=_live(jobs) if tracked else (WATCHED,),
     )  # fmt: skip
+
+
+def _live(jobs: Jobs) -> tuple[str, ...]:
+    """The curves that are shown while training goes on, those of a user's own metrics included."""
+    own = {f"{name}/val": None for run in jobs.runs.values() for name in run.train.metrics}
+    return tuple(dict.fromkeys([WATCHED, *select([*having(), *own], live=True)]))
 
 
 def _workers(jobs: Jobs) -> int:

@@ -23,9 +23,9 @@ def stored_components(runs: Iterable[RunConfig]) -> dict[str, dict[str, Any]]:
     """What is to be kept with runs of their foreign components; {} where all are built in."""
     out: dict[str, dict[str, Any]] = {}
     for run in runs:
-        for key, own in run.foreign().items():
-            place = f"{key}/{own['name']}"
+        for place, own in run.foreign().items():
             if place not in out:
+                key = place.partition("/")[0]
                 spec = component_keys()[key].get(own["name"], key)
                 out[place] = {**own, "facts": facts_of(spec)}
     return out
@@ -64,10 +64,11 @@ def check_trainable(runs: Iterable[RunConfig], *, elsewhere: bool = False) -> No
     """
     seen = set()
     for run in runs:
-        for key, own in run.foreign().items():
-            if (key, own["name"]) in seen:
+        for place, own in run.foreign().items():
+            if place in seen:
                 continue
-            seen.add((key, own["name"]))
+            seen.add(place)
+            key = place.partition("/")[0]
             registry = component_keys()[key]
             spec = registry.get(own["name"], key)
             if spec.missing:

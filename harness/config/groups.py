@@ -15,6 +15,7 @@ from harness.components.activations import ACTIVATIONS
 from harness.components.biases import BIASES
 from harness.components.inits import INITS, InitSpec
 from harness.components.losses import LOSSES, LossSpec
+from harness.components.metrics import METRICS
 from harness.components.optimizers import OPTIMIZERS, OptimizerSpec
 from harness.components.penalties import PENALTIES, PenaltySpec
 from harness.components.schedules import SCHEDULES
@@ -247,11 +248,36 @@ class Train(Remembers):
         help="off = null",
     )  # fmt: skip
     batch_seed: int | None = knob(None, seed=True, help="null = seed")
+    metrics: tuple[str, ...] = knob(
+        (), component=METRICS, help="of your own (docs/plugins.md), measured beside all others"
+    )
 
     def __post_init__(self) -> None:
+        _check_metrics(self.metrics)
         if self.early_stopping in ("off", False, 0):  # `off` is False in YAML, text in a shell
             object.__setattr__(self, "early_stopping", None)
         check("train.", self)
+
+
+def _check_metrics(names: Any) -> None:
+    """ConfigError for anything but a list of metrics that a user brought."""
+    own = METRICS.others()
+    known = f"; known: {', '.join(own)}" if own else "; none is here, see docs/plugins.md"
+    allowed = f"allowed: a list of metrics of your own{known}"
+    if not isinstance(names, (list, tuple)) or not all(isinstance(name, str) for name in names):
+        raise ConfigError(f"train.metrics is {shown(names)}; {allowed}.")
+    for name in names:
+        if name in METRICS.built_in() and name not in own:
+            raise ConfigError(
+                f"train.metrics names {shown(name)}, which every run measures by itself; {allowed}."
+            )
+        if name not in METRICS:
+            raise ConfigError(f"train.metrics names {shown(name)}; {allowed}.{nearest(name, own)}")
+        spec = METRICS.get(name, "train.metrics")
+        if spec.value is None and not spec.missing:
+            raise ConfigError(f"train.metrics names {shown(name)}, whose spec has no `value`.")
+    if len(set(names)) < len(names):
+        raise ConfigError(f"train.metrics is {shown(list(names))}; each may be named once.")
 
 
 @dataclass(frozen=True, kw_only=True)

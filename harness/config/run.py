@@ -15,6 +15,7 @@ from typing import Any
 
 from harness.components.biases import BIASES
 from harness.components.losses import LOSSES
+from harness.components.metrics import METRICS
 from harness.components.plugins import offered
 from harness.config.derived import Remembers, filled, plain
 from harness.config.fields import check
@@ -49,6 +50,12 @@ class RunConfig(Remembers):
                 f"loss.name is '{self.loss.name}', which does not fit data={self.data.name}; "
                 f"allowed there: {able}."
             )
+        for name in self.train.metrics:
+            if METRICS.get(name).kind not in ("", kind):
+                raise ConfigError(
+                    f"train.metrics names {name!r}, which has no meaning for "
+                    f"data={self.data.name}; leave it out there."
+                )
         bias = self.init.output_bias
         if kind == "binary" and bias is not None and BIASES.get(bias).of_symbols:
             raise ConfigError(
@@ -105,19 +112,20 @@ class RunConfig(Remembers):
         )  # fmt: skip
 
     def foreign(self) -> dict[str, dict[str, str]]:
-        """{"group.key": name and identity} of every component that is not built in.
+        """{"group.key/name": name and identity} of every component that is not built in.
 
         The identity is that of its package: distribution, version, hash of its source. It is part
         of the run's ids.
         """
         out: dict[str, dict[str, str]] = {}
-        names = tuple(getattr(getattr(self, group), field) for group, field in _component_fields())
+        names = tuple(_names(getattr(getattr(self, g), field)) for g, field in _component_fields())
         if _all_built_in(names, offered()):
             return out
-        for name, (key, registry) in zip(names, component_keys().items(), strict=True):
-            identity = None if name is None else registry.identity(name)
-            if identity is not None:
-                out[key] = {"name": name, **identity}
+        for own, (key, registry) in zip(names, component_keys().items(), strict=True):
+            for name in own:
+                identity = registry.identity(name)
+                if identity is not None:
+                    out[f"{key}/{name}"] = {"name": name, **identity}
         return out
 
     def run_id(self, data_sha256: str, device: str = "cpu") -> str:
@@ -187,12 +195,22 @@ def _component_fields() -> list[tuple[str, str]]:
     return [(group, field) for group, _, field in (key.partition(".") for key in component_keys())]
 
 
+def _names(value: str | tuple[str, ...] | None) -> tuple[str, ...]:
+    """The components that a setting names: one, several or none."""
+    if isinstance(value, str):
+        return (value,)
+    return value or ()
+
+
 @functools.lru_cache(maxsize=4096)
-def _all_built_in(names: tuple[str | None, ...], _offered: tuple[bool, tuple[str, ...]]) -> bool:
+def _all_built_in(
+    names: tuple[tuple[str, ...], ...], _offered: tuple[bool, tuple[str, ...]]
+) -> bool:
     """Whether these are built-in components, in the order of component_keys()."""
     return all(
-        name is None or (name in registry.built_in() and registry.plugin(name) is None)
-        for name, registry in zip(names, component_keys().values(), strict=True)
+        name in registry.built_in() and registry.plugin(name) is None
+        for own, registry in zip(names, component_keys().values(), strict=True)
+        for name in own
     )
 
 

@@ -14,6 +14,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from harness.components.metrics import METRICS
 from harness.config.run import RunConfig
 from harness.data.dataset import Dataset
 from harness.engine.backend import Look
@@ -108,6 +109,7 @@ def run_metrics(
     See class_metrics, binary_metrics and calibration.calibrated.
     """
     values = (binary_metrics if found.binary else class_metrics)(z_CV, found.splits, run)
+    values |= own_metrics(z_CV, found.splits, run)
     fair = calibrated(run.loss.spec, z_CV, parts)
     return with_calibrated(values, fair), fair
 
@@ -115,6 +117,28 @@ def run_metrics(
 def with_calibrated(values: dict[str, float], fair: Mapping[str, float]) -> dict[str, float]:
     """Split metrics with nll_calibrated/val among them, where there is a calibration."""
     return {**values, **{n: v for n, v in fair.items() if n == "nll_calibrated/val"}}
+
+
+def own_metrics(z_CV: Tensor, splits: Mapping[str, SplitPairs], run: RunConfig) -> dict[str, float]:
+    """NAME/S of each metric that train.metrics names, for every split S but train.
+
+    See MetricSpec.value. As all but loss and nll, absent where a logit is not finite.
+    """
+    out: dict[str, float] = {}
+    if not run.train.metrics or not z_CV.isfinite().all():
+        return out
+    for split, s in splits.items():
+        if split == "train":
+            continue
+        given = z_CV[s.row_P].double(), s.target_P, s.count_P / s.n
+        arrays = [x.cpu().numpy() for x in given]
+        for array in arrays:
+            array.setflags(write=False)  # the next metric sees what this one saw
+        for name in run.train.metrics:
+            value = METRICS.get(name).value
+            assert value is not None  # config refuses others
+            out[f"{name}/{split}"] = float(value(*arrays))
+    return out
 
 
 def class_metrics(

@@ -145,8 +145,8 @@ def test_a_broken_plugin_is_in_nobodys_way_and_all_can_be_switched_off(tmp_path,
 
 STRANGE = (
     "init.bias=alternate", "reg=huber", "optim=sign", "optim.schedule=fade",
-    "model.activation=sine", "loss=focal", "init=lopsided", "data.fraction=.02", "train.steps=20",
-    "model.hidden=[6]",
+    "model.activation=sine", "loss=focal", "init=lopsided", "data=echo", "data.words=300",
+    "train.metrics=[worst]", "train.steps=20", "model.hidden=[6]",
 )  # fmt: skip
 
 
@@ -170,8 +170,10 @@ def test_a_strange_component_of_every_kind_is_trained_and_drawn(strange, package
     assert settings["reg"]["strength"] == 0.02 and settings["optim"]["lr"] == 0.004
     assert record["summary"]["penalty"] > 0 and record["verdict"] != "diverged"
     assert {place.partition("/")[2] for place in record["provenance"]["components"]} == {
-        "alternate", "huber", "sign", "fade", "sine", "focal", "lopsided",
+        "alternate", "huber", "sign", "fade", "sine", "focal", "lopsided", "echo", "worst",
     }  # fmt: skip
+    assert record["summary"]["worst/val"] > record["summary"]["nll/val"]
+    assert "worst/test" in record["summary"] and record["symbols"] == [".", "x", "y", "z"]
     code, _, err = call(strange, "estimate", *STRANGE, "--plot", "a.svg", package=package)
     assert code == 0, err
     code, out, _ = call(strange, "reproduce", first_run(strange), package=package)
@@ -180,8 +182,25 @@ def test_a_strange_component_of_every_kind_is_trained_and_drawn(strange, package
 
 @pytest.mark.parametrize("package_too", [True, False])
 def test_strange_runs_are_compared_and_reported(strange, package, package_too):
+    """Labels, units and curves are what the specs say, in the ledger and in MLflow."""
     one = package if package_too else None
-    assert len(rows(strange, package=one)) == 4
-    for words in (["report", "-o", "page.html"], ["show", first_run(strange)], ["list"]):
+    code, out, err = call(strange, "compare", package=one, COLUMNS="300")
+    assert code == 0 and "worst/val" in out and "nats/letter" in out, err
+    for where in ([], ["--uri", f"sqlite:///{strange / 'mlflow.db'}"]):
+        found = rows(strange, *where, package=one)
+        assert len(found) == 4 and all("worst/val" in row["metrics"] for row in found)
+        code, _, err = call(strange, "report", "-o", "page.html", *where, package=one)
+        assert code == 0, err
+        assert ">least expected</th>" in (strange / "page.html").read_text()
+    for words in (["show", first_run(strange)], ["list"], ["sync"]):
         code, _, err = call(strange, *words, package=one)
         assert code == 0, err
+
+
+def test_a_metric_that_says_so_is_a_curve_in_mlflow(strange):
+    from mlflow import MlflowClient
+
+    client = MlflowClient(f"sqlite:///{strange / 'mlflow.db'}")
+    (child, *_) = client.search_runs(["1"], "tags.`harness.kind` = 'run'")
+    steps = [point.step for point in client.get_metric_history(child.info.run_id, "worst/val")]
+    assert len(steps) > 2 and steps == sorted(steps) and steps[-1] == 20

@@ -46,8 +46,10 @@ import numpy as np
 import torch
 
 from harness.components import (
-    ActivationSpec, BiasSpec, OptimizerSpec, Param, PenaltySpec, ScheduleSpec,
+    ActivationSpec, BiasSpec, MetricSpec, OptimizerSpec, Param, PenaltySpec, ScheduleSpec,
+    SourceSpec,
 )
+from harness.components.sources import Words
 
 
 def alternate(size, scale, rng, targets):
@@ -73,6 +75,27 @@ SIGN = OptimizerSpec(
 )
 FADE = ScheduleSpec(factor=lambda step, steps: 1 - step / steps, summary="to 0 in a straight line")
 SINE = ActivationSpec(function=torch.sin, gain=1.2, summary="sin x")
+
+
+def echoes(settings):
+    rng = np.random.default_rng(settings.source_seed)
+    halves = ["".join(rng.choice(list("xyz"), 3)) for _ in range(settings.words)]
+    return Words(words=tuple(half + half for half in halves))
+
+
+def worst(logits, target, weight):
+    logp = logits - np.log(np.exp(logits).sum(-1, keepdims=True))
+    return float(-logp[np.arange(len(target)), target].min())
+
+
+ECHO = SourceSpec(
+    load=echoes, unique_words=False, reads=("words", "source_seed"), unit="nats/letter",
+    summary="three letters, said twice",
+)
+WORST = MetricSpec(
+    value=worst, kind="classes", unit="nats", better="lower", label="least expected", live=True,
+    summary="cost of the least expected target",
+)
 """
 OTHER_ENTRIES = {
     "harness.biases:alternate": "my_components.others:ALTERNATE",
@@ -80,4 +103,6 @@ OTHER_ENTRIES = {
     "harness.optimizers:sign": "my_components.others:SIGN",
     "harness.schedules:fade": "my_components.others:FADE",
     "harness.activations:sine": "my_components.others:SINE",
+    "harness.sources:echo": "my_components.others:ECHO",
+    "harness.metrics:worst": "my_components.others:WORST",
 }

@@ -18,6 +18,7 @@ from harness.engine.backend import Look, Values
 from harness.engine.calibration import PRIOR, Pairs, calibrated, named, parts_of
 from harness.engine.evaluation import (
     SHUFFLED_WORK,
+    own_metrics,
     run_metrics,
     shuffled_loss,
     with_calibrated,
@@ -115,11 +116,15 @@ class NativeEvaluations:
 
     def evaluate(self, places: Collection[int]) -> dict[int, Values]:
         """Of some runs: the split metrics, as evaluation.run_metrics."""
-        apart = [k for k in places if self.set.binary or k in self.chunk.foreign]
+        apart = [k for k in places if self.set.binary or not self._in_kernel(k)]
         own = [k for k in places if k not in apart]
         found, fair = self._call(own, self.fitting)
         out = {k: with_calibrated(found[k], fair[k]) for k in own}
         return {k: out[k] if k in out else self._look(k)[0].values for k in places}
+
+    def _in_kernel(self, k: int) -> bool:
+        """Whether the kernel measures all of a run: its loss, and no metric of a user's own."""
+        return k not in self.chunk.foreign and not self.chunk.runs[k].train.metrics
 
     def looks(self, places: Collection[int], *, closely: bool) -> Iterator[tuple[int, Look]]:
         """Each run's values with its logits; closely: with its units and shuffled loss too."""
@@ -134,7 +139,9 @@ class NativeEvaluations:
         foreign = k in self.chunk.foreign
         if foreign:
             values, fair = run_metrics(z_CV, self.set, self.parts, run)
-        elif self.set.binary:
+        else:
+            values = {**values, **own_metrics(z_CV, self.set.splits, run)}
+        if self.set.binary and not foreign:
             fair = calibrated(run.loss.spec, z_CV, self.parts)
         return Look(with_calibrated(values, fair), z_CV, fair), not foreign
 
