@@ -85,45 +85,114 @@ def test_no_fitting_python_is_a_clear_message(tmp_path):
     assert not (tmp_path / ".venv").exists()
 
 
+USER = """
+import numpy as np
+import torch
+
+from harness import (
+    ConfigError, Data, DataError, Dataset, Engine, HarnessError, Init, InitSpec, Ledger, Loss,
+    LossSpec, Model, Optim, Reg, RunConfig, RunRecord, Tracking, Train, compare,
+    expected_initial_loss, load_data, load_run, read_sweep, register, run_config, train,
+)
+
+
+def hinge(logits_KBV: torch.Tensor, target_KB: torch.Tensor) -> torch.Tensor:
+    return logits_KBV.relu().sum(-1) + 0 * target_KB
+
+
+spec = LossSpec(value=hinge)
+runs = [
+    RunConfig(seed=s, init=Init(weight_scale=gain), loss=Loss(name="mse"), model=Model(hidden=()))
+    for s in range(3)
+    for gain in (0.1, 1.0)
+]
+records: list[RunRecord] = train(runs, ledger=Ledger("runs"))
+first = records[0]
+steps, values = first.series["nll/val"]
+worst: np.float64 = values.max()
+share: float = first.summary["accuracy/val"]
+same: RunConfig = first.config
+module: torch.nn.Module = first.module()
+expected = expected_initial_loss(same, load_data(same.data)).expected
+if expected is not None:
+    print(f"{expected:.3f} {worst:.3f} {share:.3f} {same.resolved().init.output_bias.upper()}")
+
+# what a type checker must see: were harness untyped, these would be idle
+Init(weight_scale="large")  # type: ignore[arg-type]
+first.no_such_thing  # type: ignore[attr-defined]
+same.init.output_bias.upper()  # type: ignore[union-attr]
+"""
+
+
+class Installed:
+    """A wheel of this checkout in an environment of its own, and an empty folder to work in."""
+
+    def __init__(self, folder):
+        build = [sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "--no-build-isolation"]
+        subprocess.run([*build, "-w", str(folder), str(ROOT)], check=True, timeout=120)
+        (wheel,) = folder.glob("*.whl")
+        self.names = zipfile.ZipFile(wheel).namelist()
+        venv.create(folder / "env", with_pip=False, symlinks=True)
+        self.python = str(folder / "env" / "bin" / "python")
+        self.empty = folder / "empty"
+        self.empty.mkdir()
+        self.site = self.run("-c", "import sysconfig; print(sysconfig.get_path('purelib'))")
+        self.site = self.site.stdout.strip()
+        # ours first, then this environment's packages; its own .pth files are not read, so the
+        # checkout stays out of sight
+        Path(self.site, "dependencies.pth").write_text(sysconfig.get_path("purelib") + "\n")
+        zipfile.ZipFile(wheel).extractall(self.site)
+
+    def run(self, *words):
+        clean = {k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "VIRTUAL_ENV")}
+        return subprocess.run(
+            [self.python, *words], cwd=self.empty, env=clean, capture_output=True, text=True,
+            timeout=600,
+        )  # fmt: skip
+
+    def harness(self, *words):
+        return self.run("-m", "harness", *words)
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory):
+    return Installed(tmp_path_factory.mktemp("wheel"))
+
+
 @pytest.mark.slow
-def test_a_wheel_works_from_an_empty_folder(tmp_path):
-    """Built, installed beside the same dependencies, and run where no project file is in sight."""
-    build = [sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "--no-build-isolation"]
-    subprocess.run([*build, "-w", str(tmp_path), str(ROOT)], check=True, timeout=120)
-    (wheel,) = tmp_path.glob("*.whl")
-    names = zipfile.ZipFile(wheel).namelist()
+def test_what_a_wheel_holds(installed):
+    names = installed.names
     assert "hydra_plugins/harness_launcher/fused.py" in names
     assert "hydra_plugins/__init__.py" not in names
+    assert "harness/py.typed" in names
     assert not [name for name in names if name.startswith(("tests/", "conf/"))]
     conf = {str(path.relative_to(ROOT)) for path in (ROOT / "conf").rglob("*.yaml")}
     assert {f"harness/{name}" for name in conf} <= set(names)
 
-    venv.create(tmp_path / "env", with_pip=False, symlinks=True)
-    python = str(tmp_path / "env" / "bin" / "python")
-    site = subprocess.run(
-        [python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"],
-        capture_output=True, text=True, check=True,
-    ).stdout.strip()  # fmt: skip
-    # ours first, then this environment's packages; its own .pth files are not read, so the
-    # checkout stays out of sight
-    Path(site, "dependencies.pth").write_text(sysconfig.get_path("purelib") + "\n")
-    zipfile.ZipFile(wheel).extractall(site)
-    empty = tmp_path / "empty"
-    empty.mkdir()
-    clean = {k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "VIRTUAL_ENV")}
 
-    def harness(*words):
-        return subprocess.run(
-            [python, "-m", "harness", *words], cwd=empty, env=clean, capture_output=True,
-            text=True, timeout=120,
-        )  # fmt: skip
-
+@pytest.mark.slow
+def test_a_wheel_works_from_an_empty_folder(installed):
+    """Installed beside the same dependencies, and run where no project file is in sight."""
+    harness = installed.harness
     assert harness("--help").returncode == 0
     done = harness("train", "--cfg", "job", "-p", "data", "data=surnames")
     assert done.returncode == 0 and "name: surnames" in done.stdout
     done = harness("train", "--info", "searchpath")
-    assert str(ROOT) not in done.stdout and site in done.stdout
-    small = ["train.steps=2", "model.hidden=[4]", "seed=0,1", "engine.workers=1"]
-    done = harness("sweep", *small, "tracking=off")
+    assert str(ROOT) not in done.stdout and installed.site in done.stdout
+    short = ("train.steps=2", "model.hidden=[4]", "engine.workers=1", "tracking=off")
+    done = harness("sweep", "seed=0,1", *short)
     assert done.returncode == 0, done.stderr
-    assert len(list((empty / "runs" / "records").iterdir())) == 1  # two runs that ended together
+    folder = installed.empty / "runs" / "records"
+    assert len(list(folder.iterdir())) == 1  # two runs that ended together
+
+
+@pytest.mark.slow
+def test_a_users_typed_program_passes_mypy(installed):
+    """The wheel brings its types, and every public name has one."""
+    (installed.empty / "user.py").write_text(USER, encoding="utf-8")
+    done = installed.run("-m", "mypy", "--strict", "--cache-dir=cache", "user.py")
+    assert done.returncode == 0, done.stdout + done.stderr
+    import harness
+
+    imported = re.search(r"from harness import \((.*?)\)", USER, re.DOTALL)[1]
+    assert {name.strip() for name in imported.split(",")} - {""} == set(harness.__all__)
