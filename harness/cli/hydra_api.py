@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import yaml
+from hydra import __version__ as installed
 from hydra import version
 from hydra._internal.core_plugins.file_config_source import FileConfigSource
 from hydra._internal.sources_registry import SourcesRegistry
@@ -42,6 +43,8 @@ from harness.errors import ConfigError, HarnessError, shown
 from harness.paths import conf_dir
 
 Plain = dict[str, Any]
+# what Hydra 1.3 must be told of its defaults; 1.4 has no older ones, and warns of being told
+BASE = {"version_base": "1.3"} if installed.startswith("1.3.") else {}
 OWN = ("hydra.", "omegaconf.", "antlr4.")  # packages whose errors are about what they were given
 
 
@@ -212,7 +215,8 @@ def _axes(overrides: Sequence[Override], zipped: Sequence[Sequence[str]]) -> dic
 
 def run_hydra(args: argparse.Namespace, task: Any) -> None:
     """Call Hydra as its own `main` would: `task(config)` for one run, the launcher for a grid."""
-    version.setbase("1.3")
+    if BASE:
+        version.setbase(BASE["version_base"])
     args.overrides = [may_add(text) for text in args.overrides]
     with clear_errors(), _full_errors(), _checked_files():
         _run_hydra(

@@ -10,6 +10,7 @@ from hydra.types import RunMode
 from omegaconf import OmegaConf
 
 from harness.cli.composition import compose_jobs
+from harness.cli.hydra_api import BASE
 from harness.paths import conf_dir
 
 
@@ -32,7 +33,7 @@ class Composition:
 
 @pytest.fixture
 def composition():
-    with initialize_config_dir(str(conf_dir()), version_base="1.3"):
+    with initialize_config_dir(str(conf_dir()), **BASE):
         yield Composition
 
 
@@ -49,7 +50,7 @@ def test_several_hundred_jobs_equal_hydras_own(composition):
            "init.output_bias": ["null", "zero"], "reg": ["l2", "none", "dropout"], "seed": [0, 7]},
     )  # fmt: skip
     assert len(jobs) == 324
-    both = composition([])
+    both = composition(["experiment=main"])
     for job, got in zip(jobs, both.fast(jobs), strict=True):
         want = both.hydras_own(job)
         assert got == want, job
@@ -65,9 +66,14 @@ def test_a_few_odd_jobs_equal_hydras_own(composition):
         ["+data.extra=1", "data.extra=2"],  # order matters
         ["init.bias=normal", "init=zero", "init.scheme=uniform"],
         ["data.split=[.7,.2,.1]", "data.path='a (1).txt'", "tracking.experiment=off"],
-        ["experiment=smoke", "train.steps=3"],
     ]
     both = composition([])
+    assert [repr(c) for c in both.fast(jobs)] == [repr(both.hydras_own(job)) for job in jobs]
+
+
+def test_jobs_of_an_experiment_equal_hydras_own(composition):
+    jobs = [["experiment=smoke", "train.steps=3"], ["experiment=smoke", "loss=mse", "seed=1"]]
+    both = composition(["experiment=smoke"])
     assert [repr(c) for c in both.fast(jobs)] == [repr(both.hydras_own(job)) for job in jobs]
 
 
@@ -86,6 +92,7 @@ def test_groups_are_composed_once_each(composition):
             return load(master, overrides)
 
     jobs = grid(
+        experiment=["main"],
         loss=["cross_entropy", "nll", "mse", "bce", "hinge"],
         **{"init.weight_scale": [0.1, 0.3, 1, 3], "init.bias": ["zero", "normal"],
            "reg.strength": [0, 3, 30], "seed": [0, 1, 2]},
