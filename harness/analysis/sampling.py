@@ -1,4 +1,4 @@
-"""Words drawn from a trained run, and whether it has them from its training set.
+"""Words drawn from a trained run, and whether it has them from its training set; or running text.
 
 Axes: n words, T context, V vocabulary.
 """
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 LENGTH = 50  # a word is cut here, or at twice the longest training word
 ROWS = 1024  # words drawn side by side
+WORDS, CHARACTERS = 20, 500  # drawn unless told
 MEMORY = 4_000_000  # random numbers held at once
 # where a word stands: mark, meaning; a word of several places has the first
 PLACES = {
@@ -60,17 +61,26 @@ def draw(
     """
     net = copy.deepcopy(net).double()  # rounding must not depend on how many words are drawn
     rows = max(1, min(ROWS, MEMORY // (longest + 1)))
-    options = (temperature, seed, longest, link)
+    options = (temperature, seed, longest, link, False)
     parts = (range(start, min(start + rows, n)) for start in range(0, n, rows))
     return [pair for which in parts for pair in _draw(net, which, options)]
 
 
+def draw_text(
+    net: TrainedNet, n: int, *, temperature: float = 1.0, seed: int = 0, link: str = "softmax"
+) -> str:
+    """n characters of running text, from its beginning on; as `draw`, but nothing ends it."""
+    net = copy.deepcopy(net).double()
+    ((text, _),) = _draw(net, [0], (temperature, seed, n, link, True))
+    return text
+
+
 def _draw(
-    net: TrainedNet, which: Sequence[int], options: tuple[float, int, int, str]
+    net: TrainedNet, which: Sequence[int], options: tuple[float, int, int, str, bool]
 ) -> Iterator[tuple[str, bool]]:
     import torch
 
-    temperature, seed, longest, link = options
+    temperature, seed, longest, link, endless = options
     u_nL = np.stack([stream(seed, f"sample/{i}").random(longest + 1) for i in which])
     codes_nL = np.zeros((len(which), longest + 1), dtype=np.int64)
     context_nT = torch.zeros(len(which), net.block_size, dtype=torch.int64)
@@ -80,7 +90,10 @@ def _draw(
             z_nV = net(context_nT).numpy()
         if not np.isfinite(z_nV).all():
             raise HarnessError("this run diverged: its weights are not finite, nothing to draw.")
-        chosen_n = _choose(scores(z_nV, link), temperature, u_nL[:, place])
+        z_nV = scores(z_nV, link)
+        if endless:
+            z_nV[:, 0] = -np.inf  # the padding is no part of a text
+        chosen_n = _choose(z_nV, temperature, u_nL[:, place])
         codes_nL[:, place] = np.where(open_n, chosen_n, 0)
         open_n &= codes_nL[:, place] != 0
         if not open_n.any():
@@ -103,17 +116,21 @@ def _choose(z_nV: np.ndarray[Any, Any], temperature: float, u_n: np.ndarray[Any,
 
 
 def sample(
-    record: RunRecord, n: int = 20, *, temperature: float = 1.0, seed: int = 0,
+    record: RunRecord, n: int | None = None, *, temperature: float = 1.0, seed: int = 0,
     calibrated: bool = False,
 ) -> tuple[list[Sample], dict[str, int] | None]:  # fmt: skip
     """(n words with their places, how many distinct words each place holds or None).
 
+    Of a run on running text there is one sample, a text of n characters. n: 20 words, or 500
+    characters, unless told.
     calibrated: by the link and temperature that were fitted to the run on validation words;
     `temperature` then multiplies the fitted one. ConfigError on a wrong number, for a run on
     points, which has no words, and for one without a calibration.
     """
+    running = record.config.data.spec.running
+    n = n if n is not None else CHARACTERS if running else WORDS
     if n < 1 or n > 1_000_000:
-        raise ConfigError(f"-n is {n}; allowed: 1 to 1,000,000 words.")
+        raise ConfigError(f"-n is {n}; allowed: 1 to 1,000,000 words, or characters.")
     if not 0 <= temperature <= 1000:
         raise ConfigError(
             f"--temperature is {temperature}; allowed: 0 (always the likeliest symbol) to 1000; "
@@ -128,6 +145,9 @@ def sample(
             f"words; sample from a run on words ({', '.join(SOURCES.having(kind='classes'))})."
         )
     link, fitted = _reading(record) if calibrated else ("softmax", 1.0)
+    if running:
+        text = draw_text(net, n, temperature=temperature * fitted, seed=seed, link=link)
+        return [Sample(word=text, place=None)], None
     places = _places(record)
     words = places["train"] if places else ()
     longest = max([LENGTH, *(2 * len(word) for word in words)])
@@ -174,7 +194,12 @@ def as_plain(
     record: RunRecord, samples: Sequence[Sample], sizes: Mapping[str, int] | None,
     temperature: float, seed: int, calibrated: bool = False,
 ) -> dict[str, Any]:  # fmt: skip
-    """What --json prints: run, temperature, seed, words, how many of them stand where."""
+    """What --json prints: run, temperature, seed, words, how many of them stand where; or text."""
+    if record.config.data.spec.running:
+        return {
+            "run": record.run_id, "temperature": temperature, "seed": seed,
+            "calibration": told(record.summary) if calibrated else None, "text": samples[0].word,
+        }  # fmt: skip
     counts = Counter(one.place for one in samples)
     return {
         "run": record.run_id,
@@ -193,11 +218,16 @@ def lines(
 ) -> list[str]:  # fmt: skip
     """The words in columns with their marks, then what the marks mean and how many there are."""
     width = width or shutil.get_terminal_size().columns
+    running = record.config.data.spec.running
     many = "1 word" if len(samples) == 1 else f"{len(samples)} words"
+    if running:
+        many = f"{len(samples[0].word):,} characters"
     how = f"temperature {temperature:g}, seed {seed}"
     if calibrated:
         how += f"; read by {told(record.summary)}"
     out = [f"{many} from run {record.run_id}, {how}", ""]
+    if running:
+        return [*out, samples[0].word]
     out += _columns([_shown(one) for one in samples], min(width, 120))
     out.append("")
     if sizes is None:

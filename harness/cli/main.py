@@ -127,7 +127,7 @@ def coordinates(
 
 @cli.command()
 @click.argument("run")
-@click.option("-n", "n", type=int, default=20, show_default=True, help="How many words.")
+@click.option("-n", "n", type=int, help="How many words, 20; of running text characters, 500.")
 @click.option(
     "--temperature", type=float, default=1.0, show_default=True,
     help="Below 1 keeps to likely symbols, above 1 dares more; 0 always takes the likeliest.",
@@ -140,10 +140,10 @@ def coordinates(
 @_LEDGER
 @_URI
 def sample(
-    run: str, n: int, temperature: float, seed: int, calibrated: bool, as_json: bool,
+    run: str, n: int | None, temperature: float, seed: int, calibrated: bool, as_json: bool,
     ledger: str | None, uri: str | None,
 ) -> int:  # fmt: skip
-    """Draw words from a trained run, and mark those it has memorised.
+    """Draw words from a trained run, and mark those it has memorised; or running text.
 
     RUN is a run id, the first digits of one, an MLflow run id, a saved config, newest, best (of the
     newest sweep) or best:SWEEP.

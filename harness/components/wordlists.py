@@ -1,30 +1,25 @@
-"""Word lists: read, checked and normalised, whether shipped, downloaded or the user's own file.
+"""Word lists: checked and normalised, whether shipped, downloaded or the user's own file.
 
-A list is UTF-8 text, one word a line. What is put right is said in `Words.notes`; what cannot
-be put right is a DataError with the file, the line and the remedy.
+A list is UTF-8 text, one word a line, or one column of a table. What is put right is said in
+`Words.notes`; what cannot be put right is a DataError with the file, the line and the remedy.
 """
 
 from __future__ import annotations
 
+import csv
 import functools
 import gzip
 import io
 import re
-import stat
-import unicodedata
-import zlib
 from importlib import resources
-from pathlib import Path
 
 from harness.components.sources import Words
+from harness.components.textfiles import decode, read_text
 from harness.components.wordnotes import odd_notes
 from harness.errors import DataError, nearest, shown
 from harness.numerics.contexts import END
 
-FILE_LIMIT = 256 * 2**20  # bytes
 WORD_LIMIT = 1000  # characters; a longer "word" is nearly always a file without line ends
-GZIP = b"\x1f\x8b"
-PACKED = {b"PK\x03\x04": "zip", b"BZh": "bzip2", b"\xfd7zXZ\x00": "xz", b"\x28\xb5\x2f\xfd": "zstd"}
 # control characters but tab and line feed, line and paragraph separators, a BOM inside the text
 _FORBIDDEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\ufeff]")
 
@@ -32,7 +27,19 @@ _FORBIDDEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\ufeff]")
 def parse_words(raw: bytes, where: str) -> Words:
     """Decode, normalise and check a word list; `where` names it in messages."""
     notes: list[str] = []
-    text = _decode(raw, where, notes)
+    return words_of(decode(raw, where, notes), where, tuple(notes))
+
+
+@functools.lru_cache(maxsize=8)
+def words_of(
+    text: str, where: str, noted: tuple[str, ...] = (), end: str = END, column: str | None = None
+) -> Words:
+    """Check and normalise a word list of which `noted` was put right already.
+
+    end: the end mark, which no word may hold. column: a header's name or a number from 1, where
+    the words are a column of a table.
+    """
+    notes = list(noted)
     bad = _FORBIDDEN.search(text)
     if bad:
         line = text.count("\n", 0, bad.start()) + 1
@@ -40,12 +47,12 @@ def parse_words(raw: bytes, where: str) -> Words:
             f"{where}, line {line}: the control character U+{ord(bad.group()):04X}; allowed: "
             "plain UTF-8 text, one word a line. Is this a text file? Remove the character."
         )
-    lines = text.split("\n")
-    if not lines[-1]:
+    lines = text.split("\n") if column is None else _column(text, column, where)
+    if lines and not lines[-1]:
         lines.pop()  # the file's last line end starts no new line
     stripped = [line.strip() for line in lines]
     words = tuple(word for word in stripped if word)
-    _refuse_bad_words(stripped, words, where)
+    _refuse_bad_words(stripped, words, where, end)
     if len(words) < len(lines):
         notes.append(f"{_number(len(lines) - len(words), 'blank line')} skipped")
     trimmed = sum(line != word for line, word in zip(lines, stripped, strict=True) if word)
@@ -53,51 +60,50 @@ def parse_words(raw: bytes, where: str) -> Words:
         notes.append(f"spaces around {_number(trimmed, 'word')} removed")
     if not words:
         raise DataError(f"{where} holds no words; give a UTF-8 file with one word a line.")
+    if end != END:
+        notes.append(f"words end in {end!r} in place of {END!r} (data.end)")
     notes += odd_notes(words)
-    return Words(words=words, notes=tuple(notes))
+    return Words(words=words, notes=tuple(notes), end=end)
+
+
+def _column(text: str, column: str, where: str) -> list[str]:
+    """The cells of one column of a table, its header left out where `column` is a name."""
+    dialect = table_dialect(text)
+    rows = [row for row in csv.reader(io.StringIO(text), dialect) if row]
+    wide = len(rows[0]) if rows else 0
+    if column in (rows[0] if rows else ()):
+        place = rows[0].index(column)
+        return [row[place] if place < len(row) else "" for row in rows[1:]]
+    if column.isdecimal() and 1 <= int(column) <= wide:
+        return [row[int(column) - 1] if int(column) <= len(row) else "" for row in rows]
+    names = ", ".join(map(shown, rows[0])) if rows else "none"
+    raise DataError(
+        f"data.column is {shown(column)}; allowed for {where}: a number from 1 to {wide}, or a "
+        f"name of its first line: {names}.{nearest(column, rows[0] if rows else [])}"
+    )
+
+
+def table_dialect(text: str) -> type[csv.Dialect] | csv.Dialect:
+    """How a table's columns are separated: by comma, semicolon, tab or bar."""
+    try:
+        return csv.Sniffer().sniff(text[:10_000], delimiters=",;\t|")
+    except csv.Error:  # a single column
+        return csv.excel
 
 
 def _number(n: int, thing: str) -> str:
     return f"{n:,} {thing}{'' if n == 1 else 's'}"
 
 
-def _decode(raw: bytes, where: str, notes: list[str]) -> str:
-    packed = next((what for magic, what in PACKED.items() if raw.startswith(magic)), None)
-    if packed:
-        raise DataError(
-            f"{where} is packed ({packed}); allowed: UTF-8 text, or such text packed by gzip "
-            "(.gz). Unpack it first."
-        )
-    if raw.startswith((b"\xff\xfe", b"\xfe\xff")):
-        raise DataError(
-            f"{where}, line 1: begins like UTF-16; allowed: UTF-8. Save it as UTF-8, for example "
-            "`iconv -f UTF-16 -t UTF-8 old.txt > new.txt`."
-        )
-    if raw.startswith(b"\xef\xbb\xbf"):
-        raw = raw[3:]
-        notes.append("byte order mark removed")
-    if b"\r" in raw:
-        notes.append("line ends other than LF (CRLF or CR) normalised")
-        raw = raw.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
-    try:
-        text = raw.decode("utf-8")
-    except UnicodeDecodeError as err:
-        line = raw.count(b"\n", 0, err.start) + 1
-        raise DataError(
-            f"{where}, line {line}: byte 0x{raw[err.start]:02x} is not UTF-8; allowed: UTF-8 "
-            "text. Save the file as UTF-8, for example `iconv -f LATIN1 -t UTF-8 old.txt > "
-            "new.txt`."
-        ) from None
-    if not text.isascii() and not unicodedata.is_normalized("NFC", text):
-        text = unicodedata.normalize("NFC", text)
-        notes.append("letters and their combining marks joined (Unicode NFC)")
-    return text
-
-
-def _refuse_bad_words(stripped: list[str], words: tuple[str, ...], where: str) -> None:
+def _refuse_bad_words(stripped: list[str], words: tuple[str, ...], where: str, end: str) -> None:
+    ending = f"has a {end!r}, which marks the end of a word here; "
+    other = next(mark for mark in "|;#~^\u2400" if not any(mark in word for word in words))
     for bad, reason in (
-        (END, "has a '.', which marks the end of a word here; remove it or put another sign"),
-        ("\t", "has a tab inside; allowed: one word a line. Keep one column of the table"),
+        (end, f"{ending}let another symbol do that: data.end={shown(other)}"),
+        (
+            "\t",
+            "has a tab inside; allowed: one word a line. Name the table's column: data.column=1",
+        ),
     ):
         if any(bad in word for word in words):
             line, word = next((i, w) for i, w in enumerate(stripped, 1) if bad in w)
@@ -119,79 +125,6 @@ def shipped(file: str) -> Words:
     return parse_words(raw, f"the shipped list {file}")
 
 
-def read_file(path: str) -> Words:
-    """The words of a file of the user's; cached by path, size, time and inode."""
-    return _read_file(*_identity(path))
-
-
-def _identity(path: str) -> tuple[str, int, int, int]:
-    """(path, size, mtime, inode) of a readable regular file, or a DataError saying what it is."""
-    try:
-        full = Path(path).expanduser()
-        found = full.stat()
-    except (FileNotFoundError, NotADirectoryError):
-        raise DataError(
-            f"data.path is {shown(path)}, and there is no such file; give the path of a UTF-8 "
-            f"word list{_beside(full)}"
-        ) from None
-    except (OSError, ValueError, RuntimeError) as err:  # too long, loop, closed, NUL, ~nobody
-        reason = (isinstance(err, OSError) and err.strerror) or str(err)
-        raise DataError(
-            f"data.path is {shown(path)}, which cannot be read: {reason}; give the path of a "
-            "UTF-8 word list."
-        ) from None
-    if not stat.S_ISREG(found.st_mode):
-        kind = "a folder" if stat.S_ISDIR(found.st_mode) else "not a plain file"
-        raise DataError(
-            f"data.path is {shown(path)}, which is {kind}; give the path of a UTF-8 word list."
-        )
-    if found.st_size > FILE_LIMIT:
-        raise DataError(
-            f"data.path is {shown(path)}, a file of {found.st_size / 2**20:,.0f} MiB; allowed: at "
-            f"most {FILE_LIMIT // 2**20} MiB. Take a part of it, for example `head -n 1000000`."
-        )
-    return str(full.resolve()), found.st_size, found.st_mtime_ns, found.st_ino
-
-
-def _beside(full: Path) -> str:
-    """The end of a message about a missing file: where it was looked for, and the nearest name."""
-    try:
-        folder = full.absolute().parent
-        names = [entry.name for entry in folder.iterdir()]
-        return f" (looked in {shown(str(folder))}).{nearest(full.name, names)}"
-    except OSError:  # the folder is missing too, or closed to us
-        return "."
-
-
-@functools.lru_cache(maxsize=8)
-def _read_file(path: str, *_state: int) -> Words:
-    """Read and parse; the file's size, time and inode only tell the cache when it has changed."""
-    try:
-        raw = Path(path).read_bytes()
-    except OSError as err:
-        raise DataError(
-            f"data.path is {shown(path)}, which cannot be read: {err.strerror}; check the file's "
-            "permissions."
-        ) from None
-    where = f"data.path {shown(path)}"
-    if raw.startswith(GZIP):
-        found = parse_words(_unpacked(raw, where), where)
-        return Words(words=found.words, notes=("unpacked by gzip", *found.notes))
-    return parse_words(raw, where)
-
-
-def _unpacked(raw: bytes, where: str) -> bytes:
-    try:
-        with gzip.open(io.BytesIO(raw)) as file:
-            content = file.read(FILE_LIMIT + 1)
-    except (OSError, EOFError, zlib.error) as err:
-        raise DataError(
-            f"{where} begins like a gzip file and cannot be unpacked: {err}; try `gunzip -t`, and "
-            "fetch it again."
-        ) from None
-    if len(content) > FILE_LIMIT:
-        raise DataError(
-            f"{where} unpacks to more than {FILE_LIMIT // 2**20} MiB, which is the limit. Take a "
-            "part of it, for example `zcat FILE | head -n 1000000 > part.txt`."
-        )
-    return content
+def read_file(path: str, end: str = END, column: str | None = None) -> Words:
+    """The words of a file of the user's; read again only where it has changed."""
+    return words_of(*read_text(path, "a UTF-8 word list"), end, column)

@@ -32,7 +32,9 @@ class Data(Remembers):
     """Which words, how they are split, and how much context a prediction sees."""
 
     name: str = knob("census", component=SOURCES, stacks=False)
-    path: str | None = knob(None, stacks=False, help="UTF-8 word list, one word a line")
+    path: str | None = knob(
+        None, stacks=False, help="the file that data=file, text or points reads"
+    )
     block_size: int = knob(3, low=1, high=64, unit="characters of context", stacks=False)
     split: tuple[float, ...] = knob((0.8, 0.1, 0.1), above=0.0, below=1.0, stacks=False)
     split_seed: int = knob(42, seed=True, stacks=False)
@@ -47,6 +49,10 @@ class Data(Remembers):
     words: int = knob(5000, low=10, high=10_000_000, unit="words or points drawn", stacks=False)
     source_seed: int = knob(
         0, low=0, high=2**32 - 1, stacks=False, help="of what the source itself draws"
+    )
+    end: str = knob(".", stacks=False, help="the symbol that ends a word; one no word holds")
+    column: str | None = knob(
+        None, stacks=False, help="of a table: the column with the words, by name or from 1"
     )
 
     def __post_init__(self) -> None:
@@ -64,6 +70,18 @@ class Data(Remembers):
                 f"data.path is {shown(self.path)}, but data={self.name} reads no file; use "
                 f"{' or '.join(f'data={name}' for name in able)}."
             )
+
+        if len(self.end) != 1 or self.end.isspace():
+            raise ConfigError(
+                f"data.end is {shown(self.end)}; allowed: one character, no blank, such as "
+                "'.' or '|'."
+            )
+        for key, value, usual in (("end", self.end, "."), ("column", self.column, None)):
+            if value != usual and key not in self.spec.reads:
+                raise ConfigError(
+                    f"data.{key} is {shown(value)}, which data={self.name} does not read; it "
+                    "belongs to data=file."
+                )
 
     @property
     def spec(self) -> SourceSpec:

@@ -15,7 +15,7 @@ import functools
 import math
 import random
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -23,14 +23,17 @@ from numpy.typing import NDArray
 
 from harness import system
 from harness.components.biases import Targets
-from harness.components.sources import Points, Words
+from harness.components.sources import Points, Text, Words
 from harness.errors import DataError, shown
 from harness.numerics.contexts import (
     Codes,
     count_pairs,
-    encode_texts,
+    encode_contexts,
+    encode_text,
     encode_words,
     rank_rows,
+    symbols_of,
+    text_windows,
     vocabulary,
     windows,
 )
@@ -51,7 +54,7 @@ class Split:
     Shared between runs through a cache: read the arrays, never write into them.
     """
 
-    words: tuple[str, ...]  # in shuffled order; empty for binary sources
+    words: tuple[str, ...]  # in shuffled order; empty for running text and binary sources
     x_NT: Inputs
     y_N: Codes  # codes of the targets, or labels -1 and +1
     contexts_CT: Inputs  # distinct rows of x_NT, in lexicographic order
@@ -62,7 +65,7 @@ class Split:
 
     @property
     def n(self) -> int:
-        """Number of examples: characters, end marks counted, or points."""
+        """Number of examples: characters, end marks of words counted, or points."""
         return len(self.y_N)
 
     @property
@@ -82,7 +85,9 @@ class Dataset:
 
     name: str
     kind: str  # "classes": predict the next symbol; "binary": labels -1 and +1
-    symbols: tuple[str, ...]  # symbols[0] is '.', the others sorted; empty for binary sources
+    # symbols[0] is the end mark '.', or of running text the padding; the others sorted; empty for
+    # binary sources
+    symbols: tuple[str, ...]
     block_size: int
     sha256: str  # hex, of the normalised source before the split
     train: Split
@@ -93,7 +98,6 @@ class Dataset:
     overlap_words: int = 0  # validation words (repeats counted) that also stand in training
     notes: tuple[str, ...] = ()
     oracle: dict[str, float] | None = None  # where the source is known exactly, see _oracle
-    _code: dict[str, int] = field(default_factory=dict, repr=False)
 
     @property
     def V(self) -> int:
@@ -108,14 +112,14 @@ class Dataset:
     def encode(self, text: str | Sequence[str]) -> Codes:
         """Contexts (B, T) of one text or of several: its last block_size characters, as codes.
 
-        Shorter texts are padded in front with '.', and may hold such padding themselves.
+        Shorter texts are padded in front with symbols[0], and may hold such padding themselves.
         DataError on a symbol outside the vocabulary.
         """
         texts = [text] if isinstance(text, str) else list(text)
-        return encode_texts(texts, self._code, self.block_size)
+        return encode_contexts(texts, self.symbols, self.block_size)
 
     def decode(self, codes: Sequence[int] | Codes) -> str:
-        """The text of a row of codes, '.' for 0."""
+        """The text of a row of codes."""
         return "".join(self.symbols[int(code)] for code in codes)
 
 
@@ -141,15 +145,18 @@ def load_data(data: Data) -> Dataset:
 def _load(data: Data, sha256: str) -> Dataset:
     """The checksum tells the cache when the content behind equal settings has changed."""
     found = _source(data)
-    make = _of_points if isinstance(found, Points) else _of_words
-    return make(data, found, sha256)  # type: ignore[arg-type]  # each takes its own kind
+    if isinstance(found, Points):
+        return _of_points(data, found, sha256)
+    if isinstance(found, Text):
+        return _of_text(data, found, sha256)
+    return _of_words(data, found, sha256)
 
 
-def _source(data: Data) -> Words | Points:
+def _source(data: Data) -> Words | Text | Points:
     if data.spec.examples is not None:
         _refuse_too_large(data.spec.examples(data), data.block_size)
     found = data.spec.load(data)
-    wanted = Points if data.spec.kind == "binary" else Words
+    wanted = Points if data.spec.kind == "binary" else Text if data.spec.running else Words
     if not isinstance(found, wanted):
         raise DataError(
             f"data={data.name} gave a {type(found).__name__}; a source of kind "
@@ -194,7 +201,7 @@ def _of_words(data: Data, found: Words, sha256: str) -> Dataset:
         notes.append(f"{repeats:,} repeated word{'' if repeats == 1 else 's'} {done}")
     if not data.unique_words:
         words = list(found.words)
-    symbols = found.symbols or vocabulary(words)
+    symbols = found.symbols or vocabulary(words, found.end)
     if len(symbols) < 3:
         raise DataError(
             f"{_named(data)} has the single symbol {symbols[-1]!r}; there is nothing to learn. "
@@ -218,17 +225,42 @@ def _of_words(data: Data, found: Words, sha256: str) -> Dataset:
         sha256=sha256, train=splits[0], val=splits[1], test=splits[2],
         unigram=np.bincount(splits[0].y_N, minlength=V) / splits[0].n,
         overlap_words=overlap, notes=tuple(notes), oracle=_oracle(data, splits),
-        _code={symbol: code for code, symbol in enumerate(symbols)},
     )  # fmt: skip
 
 
 def _word_split(words: Sequence[str], symbols: tuple[str, ...], T: int) -> Split:
     y_N = encode_words(words, symbols)
-    x_NT = windows(y_N, T)
-    contexts_CT, context_N = rank_rows(x_NT, len(symbols))
-    pair_context_P, pair_target_P, pair_count_P = count_pairs(context_N, y_N, len(symbols))
+    return _counted(windows(y_N, T), y_N, len(symbols), tuple(words))
+
+
+def _of_text(data: Data, found: Text, sha256: str) -> Dataset:
+    """Contiguous parts; the first contexts of a part reach into the one before it."""
+    symbols = symbols_of(found.text, found.pad)
+    if len(symbols) < 3:
+        raise DataError(
+            f"{_named(data)} has the single symbol {symbols[-1]!r}; there is nothing to learn. "
+            "Give a text of two symbols or more."
+        )
+    kept, first, second, note = _divide(len(found.text), data, "character")
+    _refuse_too_large(len(found.text), data.block_size)
+    V = len(symbols)
+    y_N = encode_text(found.text, symbols)
+    x_NT = text_windows(y_N, data.block_size)
+    parts = (slice(0, kept), slice(first, second), slice(second, None))
+    splits = [_counted(x_NT[part], y_N[part], V) for part in parts]
+    return Dataset(
+        name=data.name, kind="classes", symbols=symbols, block_size=data.block_size,
+        sha256=sha256, train=splits[0], val=splits[1], test=splits[2],
+        unigram=np.bincount(splits[0].y_N, minlength=V) / splits[0].n,
+        notes=(*found.notes, *([note] if note else [])),
+    )  # fmt: skip
+
+
+def _counted(x_NT: Codes, y_N: Codes, V: int, words: tuple[str, ...] = ()) -> Split:
+    contexts_CT, context_N = rank_rows(x_NT, V)
+    pair_context_P, pair_target_P, pair_count_P = count_pairs(context_N, y_N, V)
     return Split(
-        words=tuple(words), x_NT=x_NT, y_N=y_N, contexts_CT=contexts_CT, context_N=context_N,
+        words=words, x_NT=x_NT, y_N=y_N, contexts_CT=contexts_CT, context_N=context_N,
         pair_context_P=pair_context_P, pair_target_P=pair_target_P, pair_count_P=pair_count_P,
     )  # fmt: skip
 

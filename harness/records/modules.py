@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from harness.components.activations import ACTIVATIONS
 from harness.errors import DataError, HarnessError
-from harness.numerics.contexts import encode_texts
+from harness.numerics.contexts import encode_contexts
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 class TrainedNet(nn.Module):
     """Symbol codes (B, T) int64 in, logits (B, V) out; dense inputs (B, 2) give one logit (B, 1).
 
-    `symbols` (V) is the vocabulary, code by code, '.' first; `block_size` is T; `encode` makes
+    `symbols` (V) is the vocabulary, code by code, the end mark '.' (or of running
+    text the padding) first; `block_size` is T; `encode` makes
     contexts of text. Softmax of the logits is the distribution of the next symbol: it is what
     `nll/*` is measured on, for every loss. Built in evaluation mode, in the run's own precision;
     an ordinary module from there on: train it, move it, save its state_dict.
@@ -34,7 +35,6 @@ class TrainedNet(nn.Module):
     ) -> None:
         super().__init__()
         self.symbols, self.block_size = tuple(symbols), config.data.block_size
-        self._code = {symbol: code for code, symbol in enumerate(self.symbols)}
         last = weights["output.weight"]
         self.embedding = None
         if "embedding.weight" in weights:
@@ -58,13 +58,13 @@ class TrainedNet(nn.Module):
     def encode(self, text: str | Sequence[str]) -> Tensor:
         """Contexts (B, T) int64 of one text or of several: the last T characters of each.
 
-        Shorter texts are padded in front with '.'. DataError on a symbol outside the vocabulary,
-        and for a net of dense inputs, which has none.
+        Shorter texts are padded in front with symbols[0]. DataError on a symbol that is not
+        in the vocabulary, and for a net of dense inputs, which has none.
         """
         if not self.symbols:
             raise DataError("this net takes points (B, 2), not text; call it with a tensor.")
         texts = [text] if isinstance(text, str) else list(text)
-        return torch.from_numpy(encode_texts(texts, self._code, self.block_size))
+        return torch.from_numpy(encode_contexts(texts, self.symbols, self.block_size))
 
     def forward(self, x: Tensor) -> Tensor:
         """Logits (B, V) of the next symbol after each context (B, T)."""

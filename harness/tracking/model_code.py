@@ -25,7 +25,8 @@ from torch import nn
 class NextSymbol(PythonModel):
     """Column `context` (any text; its last T characters count) -> one column a symbol, rows sum 1.
 
-    The empty context is a word's beginning; the symbol '.' is a word's end.
+    The empty context is a word's beginning and the first symbol, '.', its end; of a net on running
+    text it is the text's beginning, and the first symbol nothing but padding in front.
     """
 
     def load_context(self, context: Any) -> None:
@@ -51,12 +52,14 @@ class NextSymbol(PythonModel):
 
     def encode(self, text: str) -> list[int]:
         """The text's last T characters as codes, padded in front with 0."""
-        last = unicodedata.normalize("NFC", text).lstrip(".")[-self.block_size :]
-        unknown = [symbol for symbol in last if symbol == "." or symbol not in self.code]
+        last = unicodedata.normalize("NFC", text).lstrip(self.symbols[0])[-self.block_size :]
+        unknown = [
+            symbol for symbol in last if symbol == self.symbols[0] or symbol not in self.code
+        ]
         if unknown:
             raise MlflowException.invalid_parameter_value(
                 f"context {text[-80:]!r} holds {unknown[0]!r}; allowed: the symbols "
-                f"{''.join(self.symbols[1:])!r}, and '.' in front as padding."
+                f"{''.join(self.symbols[1:])!r}, and {self.symbols[0]!r} in front as padding."
             )
         return [0] * (self.block_size - len(last)) + [self.code[symbol] for symbol in last]
 

@@ -12,11 +12,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harness import paths
-from harness.components import wordlists as words
+from harness.components import textfiles
 from harness.components.sources import Words, makemore
+from harness.components.textfiles import FILE_LIMIT
 from harness.components.wordlists import parse_words
 from harness.components.wordnotes import odd_notes
 from harness.config.groups import Data
+from harness.data.dataset import load_data
 from harness.errors import ConfigError, DataError
 
 
@@ -141,7 +143,7 @@ def test_file_too_large(tmp_path, monkeypatch):
     """A file over the limit is refused by its size, before it is read."""
     path = tmp_path / "huge.txt"
     with path.open("wb") as out:
-        out.truncate(words.FILE_LIMIT + 1)  # sparse: takes no room
+        out.truncate(FILE_LIMIT + 1)  # sparse: takes no room
     monkeypatch.setattr(Path, "read_bytes", lambda self: pytest.fail("read"))
     with pytest.raises(DataError, match="at most 256 MiB"):
         read_words(file_data(path))
@@ -315,8 +317,57 @@ def test_a_gzip_file_is_read_as_what_is_in_it(tmp_path, monkeypatch):
     want, got = read_words(file_data(plain)), read_words(file_data(packed))
     assert (got.words, got.sha256) == (want.words, want.sha256)
     assert got.notes == ("unpacked by gzip", *want.notes)
-    monkeypatch.setattr(words, "FILE_LIMIT", 100)
+    monkeypatch.setattr(textfiles, "FILE_LIMIT", 100)
     bomb = tmp_path / "bomb.gz"
     bomb.write_bytes(gzip.compress(b"a" * 10_000))
     with pytest.raises(DataError, match=r"bomb\.gz.* unpacks to more than"):
         read_words(file_data(bomb))
+
+
+def test_words_with_dots_take_another_end_mark(tmp_path):
+    """St. Gallen: refused with the remedy, read with it, and the vocabulary begins with it."""
+    path = tmp_path / "towns.txt"
+    path.write_text("St. Gallen\nBern\nSt. Moritz\n" * 12)
+    with pytest.raises(
+        DataError, match=r"line 1: the word 'St\. Gallen' has a '\.'.*data\.end='\|'"
+    ):
+        read_words(Data(name="file", path=str(path)))
+    data = load_data(Data(name="file", path=str(path), end="|", unique_words=False))
+    assert data.symbols[:3] == ("|", " ", ".")
+    assert data.decode(data.train.y_N).count("|") == len(data.train.words)
+    assert set(data.decode(data.train.y_N).split("|")) <= {"St. Gallen", "Bern", "St. Moritz", ""}
+    assert any("words end in '|' in place of '.' (data.end)" in note for note in data.notes)
+
+
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        ({"name": "file", "path": "w", "end": "||"}, "one character"),
+        ({"name": "file", "path": "w", "end": " "}, "one character"),
+        ({"name": "census", "end": "|"}, "data=census does not read"),
+        ({"name": "census", "column": "name"}, "data=census does not read"),
+    ],
+)
+def test_end_marks_and_columns_that_cannot_be(data, said):
+    with pytest.raises(ConfigError, match=said):
+        Data(**data)
+
+
+TABLE = 'name;"how many"\n' + "".join(f"{w};{n}\n" for n, w in enumerate(["anna", '"O;Hara"'] * 9))
+
+
+@pytest.mark.parametrize("column", ["name", "1"])
+def test_a_column_of_a_table(tmp_path, column):
+    """By its name in the first line or its number, quotes and separators as a spreadsheet's."""
+    path = tmp_path / "names.csv"
+    path.write_text(TABLE)
+    found = read_words(Data(name="file", path=str(path), column=column))
+    rest = ("anna", "O;Hara") * 9
+    assert found.words == (rest if column == "name" else ("name", *rest))
+
+
+def test_a_column_that_is_not_there(tmp_path):
+    path = tmp_path / "names.csv"
+    path.write_text(TABLE)
+    with pytest.raises(DataError, match=r"data\.column is 'nam'.*1 to 2.*'name', 'how many'.*mean"):
+        read_words(Data(name="file", path=str(path), column="nam"))

@@ -29,6 +29,14 @@ class Settings(Protocol):
         """A file of the user's."""
 
     @property
+    def end(self) -> str:
+        """The end mark of words."""
+
+    @property
+    def column(self) -> str | None:
+        """Which column of a table holds the words."""
+
+    @property
     def words(self) -> int:
         """How many words or points to draw."""
 
@@ -43,20 +51,39 @@ class Settings(Protocol):
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Words:
-    """Words in order, repeats kept; none is empty or holds the end mark '.'.
+    """Words in order, repeats kept; none is empty or holds the end mark.
 
-    notes: what was put right or is odd, in plain language. symbols: the alphabet, '.' first, where
-    it is known apart from the words; None: what occurs in them, sorted.
+    notes: what was put right or is odd, in plain language. symbols: the alphabet, the end mark
+    first, where it is known apart from the words; None: what occurs in them, sorted.
     """
 
     words: tuple[str, ...]
     notes: tuple[str, ...] = ()
     symbols: tuple[str, ...] | None = None
+    end: str = "."
 
     @cached_property
     def sha256(self) -> str:
         """Hex, over the words joined by line feeds, so that it names the content alone."""
         return hashlib.sha256("\n".join(self.words).encode()).hexdigest()
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Text:
+    """Running text, each character of which is to be predicted from those before it.
+
+    notes: as those of Words. pad: a symbol that does not occur in it, which fills the contexts of
+    its first characters.
+    """
+
+    text: str
+    pad: str
+    notes: tuple[str, ...] = ()
+
+    @cached_property
+    def sha256(self) -> str:
+        """Hex, over the text as UTF-8."""
+        return hashlib.sha256(self.text.encode()).hexdigest()
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -81,13 +108,15 @@ class Points:
 class SourceSpec(Spec):
     """One source. Only `load` is required.
 
-    load(settings) -> Words or Points, whichever `kind` says. It is called more than once a sweep:
-    keep what is slow to get. DataError, with a remedy, where it cannot.
-    kind: "classes": words, whose next symbol is to be predicted; "binary": points with labels -1
-    and +1. A loss must be of the same kind.
+    load(settings) -> Words, Text or Points, as `kind` and `running` say. It is called more than
+    once a sweep: keep what is slow to get. DataError, with a remedy, where it cannot.
+    kind: "classes": words or text, whose next symbol is to be predicted; "binary": points with
+    labels -1 and +1. A loss must be of the same kind.
+    running: running text, which is cut into contiguous splits; else words or points, shuffled.
     unit: of the negative log likelihood on these data.
     unique_words: what `data.unique_words=null` means: whether repeats are dropped before the split.
-    reads: which of data.path, data.words and data.source_seed have a meaning, by their last part;
+    reads: which of data.path, data.end, data.column, data.words and data.source_seed have a
+    meaning, by their last part;
     path: what data.path must be, in words and with an example, where it has to be given.
     examples(settings) -> about how many examples there will be, for a source that could draw more
     than fit into memory.
@@ -97,8 +126,9 @@ class SourceSpec(Spec):
     "se_<split>".
     """
 
-    load: Callable[[Settings], Words | Points]
+    load: Callable[[Settings], Words | Text | Points]
     kind: Literal["classes", "binary"] = "classes"
+    running: bool = False
     unit: str = NATS
     unique_words: bool = True
     reads: tuple[str, ...] = ()

@@ -1,4 +1,4 @@
-"""A word list of the user's own: UTF-8, one word a line, any alphabet."""
+"""A word list of the user's own: UTF-8, one word a line or a column of a table, any alphabet."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ def load(settings: Settings) -> Words:
     """The words of data.path; read again only where the file has changed."""
     from harness.components.wordlists import read_file
 
-    return read_file(settings.path or "")
+    return read_file(settings.path or "", settings.end, settings.column)
 
 
 SPEC = SourceSpec(
     load=load,
-    reads=("path",),
+    reads=("path", "end", "column"),
     path="a UTF-8 word list, one word a line: data.path=words.txt",
     summary="a word list of your own: data.path=words.txt",
 )

@@ -11,7 +11,8 @@ import urllib.request
 from pathlib import Path
 
 from harness.components.sources import Settings, SourceSpec, Words
-from harness.components.wordlists import FILE_LIMIT, parse_words, read_file
+from harness.components.textfiles import FILE_LIMIT
+from harness.components.wordlists import parse_words, read_file
 from harness.errors import DataError
 from harness.paths import cache_folder
 
