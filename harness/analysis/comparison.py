@@ -46,8 +46,8 @@ class Comparison:
 
     rows: the contract's JSON. verdicts: of each row's runs. keys: what the rows are told apart by.
     headline: the metric that rates and ranks; order: how rows are ordered, in words; shown: the
-    metrics a table shows. twins: per row, the first row that has the same runs to the last digit
-    (itself where there is none before it).
+    metrics a table shows; named: whether the caller named them. twins: per row, the first row
+    that has the same runs to the last digit (itself where there is none before it).
     rates: {"group": {key: value}, "lr": the best, "of": all tried} where learning rates vary.
     differences: per row {metric: {"n", "mean", "sd", "ci95", "effect_size"}} to the baseline, None
     without one. remarks: what must be known to read the numbers.
@@ -61,6 +61,7 @@ class Comparison:
     unit: str
     shown: tuple[str, ...]
     twins: tuple[int, ...]
+    named: bool = False
     by: tuple[str, ...] = ()
     rates: list[dict[str, Any]] = field(default_factory=list)
     differences: list[dict[str, dict[str, Any]]] | None = None
@@ -154,7 +155,7 @@ def compare(
     return Comparison(
         keys=tuple(keys), rows=[rows[i] for i in places], verdicts=[verdicts[i] for i in places],
         headline=headline, order=order.words(len(rows)), twins=twins, by=by, rates=rated,
-        unit=nll_unit(found.runs.get("data.name", ())),
+        unit=nll_unit(found.runs.get("data.name", ())), named=bool(wanted),
         shown=tuple(n for n in wanted or _shown(headline, found) if n in found.metrics),
         differences=[differences[i] for i in places] if differences is not None else None,
         baseline=", ".join(f"{c.column}{c.sign}{text(c.value)}" for c in base),

@@ -12,6 +12,7 @@ from rich.console import Console
 
 from harness.cli import inspecting
 from harness.errors import ConfigError, HarnessError
+from harness.render.fitting import fit
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -85,13 +86,13 @@ def list_verb(sweep: str | None, *, as_json: bool, ledger: str | None, uri: str 
         if as_json:
             sys.stdout.write(json_text(runs))
         else:
-            _console().print(inspecting.runs_table(runs))
+            _print([("", inspecting.runs_table(runs))])
         return 0
     found = inspecting.known_sweeps(places(ledger, uri), uri)
     if as_json:
         sys.stdout.write(json_text(found))
     else:
-        _console().print(inspecting.sweeps_table(found))
+        _print([("", inspecting.sweeps_table(found))])
     return 0
 
 
@@ -162,7 +163,7 @@ def _print(parts: Sequence[tuple[str, Table]]) -> None:
             out.print()
             out.print(title, style="bold", markup=False)
         if table.row_count:
-            out.print(table)
+            out.print(fit(table, out.width))
 
 
 def _console() -> Console:

@@ -26,6 +26,7 @@ from harness.config.labels import short_names, text
 from harness.numerics.digits import fixed
 from harness.numerics.folding import PLUS_MINUS
 from harness.render.equal import EQUAL, equal_rows, joined
+from harness.render.fitting import blocks, fit, settings_words
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -100,36 +101,47 @@ def _table(found: Comparison, console: Console, limit: int) -> None:
     }
     said = [_verdicts(found.verdicts[group[0]]) for group in groups]
     heads = {name: _header(name, cells[name]) for name in names}
-    rest = 2 + _width(["n", *(str(row["n"]) for row in rows)]) + _width(["verdict", *said])
+    needs = [2 + _width([*heads[name].split("\n"), *cells[name]]) for name in names]
+    ends = 2 + _width(["n", *(str(row["n"]) for row in rows)]) + _width(["verdict", *said])
 
     def taken() -> int:
         parts = [[*labels[key].split("\n"), *settings[key]] for key in found.keys]
-        return rest + sum(2 + _width(part) for part in parts)
+        return sum(2 + _width(part) for part in parts)
 
-    room = console.width - (
-        2 + _width([*heads[names[0]].split("\n"), *cells[names[0]]]) if names else 0
-    )
-    if taken() > room:  # two-line headings leave the headline its place
+    first = needs[0] if needs else 0
+    if taken() + ends + first > console.width:  # two-line headings leave the headline its place
         labels = {key: _header(labels[key], settings[key]) for key in found.keys}
-    used = taken()
-    kept: list[str] = []
-    for name in names:  # as many as fit beside the settings, the first in any case
-        need = 2 + _width([*heads[name].split("\n"), *cells[name]])
-        if kept and used + need > console.width:
-            break
-        kept.append(name)
-        used += need
-    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
-    for key in found.keys:
-        table.add_column(labels[key], no_wrap=True)
-    table.add_column("n", justify="right", no_wrap=True)
-    for name in kept:
-        table.add_column(heads[name], justify="right", no_wrap=True)
-    table.add_column("verdict", overflow="fold")
-    for i, row in enumerate(rows):
-        own = [settings[key][i] for key in found.keys]
-        table.add_row(*own, str(row["n"]), *(cells[name][i] for name in kept), said[i])
-    console.print(table)
+    used, wrap = taken(), False
+    if used + ends + first > console.width:  # all settings in one column, which can wrap
+        names_of = short_names(found.keys)
+        words = [
+            settings_words({names_of[key]: settings[key][i] for key in found.keys})
+            for i in range(len(rows))
+        ]
+        labels, settings, wrap = {"": "settings"}, {"": words}, True
+        used = 2 + max(_width(line.split() or [""]) for line in ["settings", *words])
+    dealt = blocks(used + ends, needs, console.width, later=used)
+    if not found.named:  # as many as fit beside the settings, the first in any case
+        dealt = dealt[:1]
+    for number, part in enumerate(dealt or [[]]):
+        table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
+        for label in labels.values():
+            table.add_column(label, no_wrap=not wrap)
+        if not number:
+            table.add_column("n", justify="right", no_wrap=True)
+        for place in part:
+            table.add_column(heads[names[place]], justify="right", no_wrap=True)
+        if not number:
+            table.add_column("verdict", overflow="fold")
+        for i, row in enumerate(rows):
+            own = [settings[key][i] for key in labels]
+            numbers = [cells[names[place]][i] for place in part]
+            if not number:
+                numbers = [str(row["n"]), *numbers, said[i]]
+            table.add_row(*own, *numbers)
+        if number:
+            console.print()
+        console.print(fit(table, console.width))
     told = [f"And {beyond:,} rows more: --csv or --json has all."] if beyond else []
     told += [found.order] if found.order else []
     told += [EQUAL] if equal else []
@@ -146,24 +158,30 @@ def _pivot(found: Comparison, console: Console) -> None:
     sides = sorted({_held(row, down) for row in found.rows}, key=lambda v: sort_key(v[1]))
     at = {(_held(row, down)[0], _held(row, across)[0]): i for i, row in enumerate(found.rows)}
     labels = short_names(found.by)
-    table = Table(
-        box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1), header_style="bold",
-        title=f"{found.headline} by {down} (down) and {across} (across)", title_justify="left",
-    )  # fmt: skip
-    table.add_column(f"{labels[down]} \\ {labels[across]}", overflow="fold")
-    for _, value in heads:
-        table.add_column(text(value), justify="right", overflow="fold")
-    for side, value in sides:
-        cells = []
-        for head, _ in heads:
-            i = at.get((side, head))
-            row = found.rows[i] if i is not None else None
-            entry = row["metrics"].get(found.headline) if row else None
-            rate = row["config"].get("optim.lr") if row and "optim.lr" not in found.by else None
-            extra = f" @{text(rate)}" if rate is not None else ""
-            cells.append(_cell(entry, found.headline) + extra if row else "")
-        table.add_row(text(value), *cells)
-    console.print(table)
+    title = f"{found.headline} by {down} (down) and {across} (across)"
+    corner = f"{labels[down]} \\ {labels[across]}"
+
+    def cell(side: str, head: str) -> str:
+        i = at.get((side, head))
+        if i is None:
+            return ""
+        row = found.rows[i]
+        rate = row["config"].get("optim.lr") if "optim.lr" not in found.by else None
+        extra = f" @{text(rate)}" if rate is not None else ""
+        return _cell(row["metrics"].get(found.headline), found.headline) + extra
+
+    columns = [[text(value), *(cell(side, head) for side, _ in sides)] for head, value in heads]
+    first = 4 + _width([corner, *(text(value) for _, value in sides)])
+    for number, part in enumerate(blocks(first, [2 + _width(c) for c in columns], console.width)):
+        if not number:
+            _say(console, title, style="bold")
+        table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1), header_style="bold")
+        table.add_column(corner, no_wrap=True)
+        for place in part:
+            table.add_column(columns[place][0], justify="right", no_wrap=True)
+        for i, (_, value) in enumerate(sides, 1):
+            table.add_row(text(value), *(columns[place][i] for place in part))
+        console.print(table)
     counts = Counter(row["n"] for row in found.rows)
     each = "-".join(str(n) for n in sorted({min(counts), max(counts)})) if counts else "0"
     rates = "; @ the learning rate it was compared at" if "optim.lr" in found.keys else ""
@@ -197,7 +215,7 @@ def _differences(found: Comparison, console: Console, limit: int) -> None:
         own = [text(row["config"].get(key)) for key in found.keys]
         size = f"{effect:+.1f}" if effect is not None else "-"
         table.add_row(*own, str(entry["n"]), f"{entry['mean']:+.4f}", span, size)
-    console.print(table)
+    console.print(fit(table, console.width))
     _say(
         console,
         "Pairs share seed, batches and split. Effect size: mean difference over its sd. An "
@@ -257,6 +275,6 @@ def _width(cells: Sequence[str]) -> int:
     return max(map(len, cells))
 
 
-def _say(console: Console, words: str) -> None:
+def _say(console: Console, words: str, *, style: str = "dim") -> None:
     for line in textwrap.wrap(words, console.width):
-        console.print(line, markup=False, style="dim")
+        console.print(line, markup=False, style=style)

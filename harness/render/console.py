@@ -19,6 +19,7 @@ from harness.records import verdicts
 from harness.records.confirmation import TEST, Confirmed
 from harness.records.ranking import Ranking, fingerprint, measured, ranking
 from harness.render.equal import EQUAL, equal_rows, joined
+from harness.render.fitting import fit, fits, settings_words
 from harness.theory.advice import BAD
 
 Row = Mapping[str, Any]  # one run: "run_id", "config_id", "verdict", settings and metrics by name
@@ -55,28 +56,24 @@ def leaderboard(rows: Sequence[Row], varying: Sequence[str], limit: int = 10) ->
     found = ranking(rows)
     near = found.standings[:NEAR]  # equal ones are neighbours
     groups = equal_rows([fingerprint([rows[i] for i in one.places]) for one in near])
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column("", justify="right")
     out = _console()
     narrow = out.width < ROOMY
     keys = [key for key in varying if not key.endswith("seed")]
-    for key in keys or ["run"]:
-        title = short_name(key)
-        table.add_column(title.replace("_", "\n") if narrow else title, overflow="fold")
     metric = found.yardstick.metric
     known = dict.fromkeys(name for row in rows for name in row)
     columns = {metric: metric}
     for name in shown_in("narrow" if narrow else "leaderboard", known):
         columns.setdefault(name, heading(name).replace(" ", "\n") if narrow else heading(name))
-    for title in columns.values():
-        table.add_column(title, justify="right", no_wrap=True)
-    table.add_column("verdict")
+    lines = []
     for place, group in enumerate(groups[:limit], 1):
         several = [[rows[i] for i in found.standings[one].places] for one in group]
-        shown = [joined(text(part[0].get(key)) for part in several) for key in keys]
-        shown = shown or [several[0][0]["run_id"]]
+        shown = {key: joined(text(part[0].get(key)) for part in several) for key in keys}
         numbers = [_number(several[0], name, spread=name == metric) for name in columns]
-        table.add_row(str(place), *shown, *numbers, _verdicts(several[0]))
+        lines.append((place, shown or {"run": several[0][0]["run_id"]}, numbers, several[0]))
+    table = _lines(lines, [*columns.values()], narrow=narrow, apart=True)
+    if not fits(table, out.width):
+        table = _lines(lines, [*columns.values()], narrow=narrow, apart=False)
+    table = fit(table, out.width)
     out.print()
     out.print(table)
     beyond = len(found.standings) - sum(map(len, groups[:limit]))
@@ -84,6 +81,28 @@ def leaderboard(rows: Sequence[Row], varying: Sequence[str], limit: int = 10) ->
     notes.append(_caption(found, rows))
     notes += [EQUAL] * any(len(group) > 1 for group in groups[:limit])
     out.print(" ".join(notes), style="dim")
+
+
+def _lines(
+    lines: Sequence[tuple[int, Mapping[str, str], Sequence[str], Sequence[Row]]],
+    titles: Sequence[str], *, narrow: bool, apart: bool,
+) -> Table:  # fmt: skip
+    """The leaderboard; a column a setting, or (not apart) one for all, which can wrap."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("", justify="right")
+    keys = list(lines[0][1]) if lines else ["run"]
+    short = {key: short_name(key) for key in keys}
+    for title in short.values() if apart else ["settings"]:
+        table.add_column(title.replace("_", "\n") if narrow else title, overflow="fold")
+    for title in titles:
+        table.add_column(title, justify="right", no_wrap=True)
+    table.add_column("verdict")
+    for place, own, numbers, runs in lines:
+        shown = list(own.values())
+        if not apart:
+            shown = [settings_words({short[key]: value for key, value in own.items()})]
+        table.add_row(str(place), *shown, *numbers, _verdicts(runs))
+    return table
 
 
 def _caption(found: Ranking, rows: Sequence[Row]) -> str:
@@ -116,12 +135,12 @@ def confirmation(
         own = {short_name(key): text(settings[one.run_id].get(key)) for key in keys}
         shown = list(own.values()) or [one.run_id]
         if narrow and own:
-            shown = [" ".join(f"{key}={value}" for key, value in own.items())]
+            shown = [settings_words(own)]
         optimism = "-" if one.optimism is None else f"{one.optimism:+.4f}"
         numbers = fixed(one.chosen), one.fresh.words(), optimism, one.test.words()
         table.add_row(str(one.rank), *shown, *numbers)
     out.print()
-    out.print(table)
+    out.print(fit(table, out.width))
     out.print(
         f"Chosen by {chosen['metric']} as the best of {chosen['configurations']:,} configurations "
         f"of sweep {chosen['sweep_id'][:8]}; fresh: the same on seeds which that sweep did not "
@@ -138,7 +157,8 @@ def failures(failed: Mapping[str, str], names: Mapping[str, str]) -> None:
     for run_id, message in failed.items():
         table.add_row(run_id, names.get(run_id, ""), message.strip().splitlines()[-1])
     width = None if sys.stderr.isatty() else WIDTH
-    Console(stderr=True, highlight=False, width=width).print(table)
+    err = Console(stderr=True, highlight=False, width=width)
+    err.print(fit(table, err.width))
 
 
 def one_run(row: Row, remarks: Sequence[str] = ()) -> None:
