@@ -31,6 +31,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from harness.cli import grid
+from harness.cli.explaining import overview
 from harness.cli.gridsize import check_points, check_total, range_length
 from harness.cli.guard import check_yaml
 from harness.cli.hydra_messages import in_words
@@ -218,6 +219,7 @@ def run_hydra(args: argparse.Namespace, task: Any) -> None:
     if BASE:
         version.setbase(BASE["version_base"])
     args.overrides = [may_add(text) for text in args.overrides]
+    OmegaConf.register_new_resolver("harness.settings", overview, replace=True)  # for --help
     with clear_errors(), _full_errors(), _checked_files():
         _run_hydra(
             args=args,

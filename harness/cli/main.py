@@ -364,6 +364,19 @@ def components(kind: str | None, as_json: bool) -> int:
 
 
 @cli.command()
+@click.argument("key")
+def explain(key: str) -> int:
+    """Explain a setting at length: its meaning, range, unit, default and choices.
+
+    KEY: a setting (optim.lr), a group (optim) or a choice (optim=adam).
+    """
+    from harness.cli.explaining import explain as verb
+
+    click.echo("\n".join(verb(key)))
+    return 0
+
+
+@cli.command()
 @click.option("--port", type=int, help="Port to serve on; default: 5000, or the next free one.")
 def ui(port: int | None) -> int:
     """Open MLflow's pages over the same store, on 127.0.0.1 alone."""

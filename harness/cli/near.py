@@ -18,7 +18,7 @@ OWN_FLAGS = {  # those that command_line reads
 # other programs' words for a setting of ours, compared without dashes and underscores
 SYNONYMS = {
     "learningrate": "optim.lr", "eta": "optim.lr", "alpha": "optim.lr", "stepsize": "optim.lr",
-    "optimizer": "optim", "optimiser": "optim", "opt": "optim", "beta1": "optim.params.beta1",
+    "optimizer": "optim", "optimiser": "optim", "opt": "optim",
     "scheduler": "optim.schedule", "lrscheduler": "optim.schedule", "decay": "optim.schedule",
     "epochs": "train.steps", "iterations": "train.steps", "iters": "train.steps",
     "maxsteps": "train.steps", "numsteps": "train.steps", "nsteps": "train.steps",

@@ -25,7 +25,6 @@ SEED_LIMIT = 2**32 - 1
 def knob(
     default: Any,
     *,
-    help: str = "",
     low: float | None = None,
     above: float | None = None,
     high: float | None = None,
@@ -47,7 +46,7 @@ def knob(
     if seed:
         low, high = 0, SEED_LIMIT
     rule = {
-        "help": help, "low": low, "above": above, "high": high, "below": below,
+        "low": low, "above": above, "high": high, "below": below,
         "one_of": component if component is not None else one_of, "component": component,
         "unit": unit, "stacks": stacks, "seed": seed, "numeric": numeric,
         "default": default,

@@ -32,28 +32,18 @@ class Data(Remembers):
     """Which words, how they are split, and how much context a prediction sees."""
 
     name: str = knob("census", component=SOURCES, stacks=False)
-    path: str | None = knob(
-        None, stacks=False, help="the file that data=file, text or points reads"
-    )
+    path: str | None = knob(None, stacks=False)
     block_size: int = knob(3, low=1, high=64, unit="characters of context", stacks=False)
     split: tuple[float, ...] = knob((0.8, 0.1, 0.1), above=0.0, below=1.0, stacks=False)
     split_seed: int = knob(42, seed=True, stacks=False)
     fraction: float = knob(
-        1.0, above=0.0, high=1.0, unit="share of the training words", stacks=False
-    )
-    unique_words: bool | None = knob(
-        None,
-        stacks=False,
-        help="drop repeated words before the split; null = the source's own",
-    )
+        1.0, above=0.0, high=1.0, unit="share of the training words", stacks=False,
+    )  # fmt: skip
+    unique_words: bool | None = knob(None, stacks=False)
     words: int = knob(5000, low=10, high=10_000_000, unit="words or points drawn", stacks=False)
-    source_seed: int = knob(
-        0, low=0, high=2**32 - 1, stacks=False, help="of what the source itself draws"
-    )
-    end: str = knob(".", stacks=False, help="the symbol that ends a word; one no word holds")
-    column: str | None = knob(
-        None, stacks=False, help="of a table: the column with the words, by name or from 1"
-    )
+    source_seed: int = knob(0, low=0, high=2**32 - 1, stacks=False)
+    end: str = knob(".", stacks=False)
+    column: str | None = knob(None, stacks=False)
 
     def __post_init__(self) -> None:
         check("data.", self)
@@ -117,11 +107,11 @@ class Init(Remembers):
     weight_scale: float = knob(1.0, low=0.0, high=1e6, unit="multiple of the scheme's std")
     output_scale: float = knob(1.0, low=0.0, high=1e6, unit="further factor, last layer")
     embed_scale: float = knob(1.0, low=0.0, high=1e6, unit="multiple of the embedding's std")
-    scope: str = knob("linear", one_of=SCOPES, help="which weights weight_scale reaches")
+    scope: str = knob("linear", one_of=SCOPES)
     bias: str = knob("zero", component=BIASES)
-    output_bias: str | None = knob(None, component=BIASES, help="null = same as init.bias")
+    output_bias: str | None = knob(None, component=BIASES)
     bias_scale: float = knob(1.0, low=0.0, high=1e6, unit="std, half-width or the constant")
-    seed: int | None = knob(None, seed=True, help="null = seed")
+    seed: int | None = knob(None, seed=True)
     params: Mapping[str, Any] = settings_of_its_own("scheme")
 
     def __post_init__(self) -> None:
@@ -144,8 +134,8 @@ class Loss(Remembers):
     """What is minimised. Matching scales the gradient only; logged losses keep their units."""
 
     name: str = knob("cross_entropy", component=LOSSES)
-    reduction: str = knob("mean", one_of=("mean", "sum"), help="over classes, where it applies")
-    batch_reduction: str = knob("mean", one_of=("mean", "sum"), help="in the gradient only")
+    reduction: str = knob("mean", one_of=("mean", "sum"))
+    batch_reduction: str = knob("mean", one_of=("mean", "sum"))
     match_gradients: bool = knob(True)
     label_smoothing: float = knob(0.0, low=0.0, below=1.0)
     params: Mapping[str, Any] = settings_of_its_own("name")
@@ -196,11 +186,9 @@ class Optim(Remembers):
 
     name: str = knob("sgd", component=OPTIMIZERS, stacks=False)
     lr: float = knob(0.1, above=0.0, high=1e9)
-    embed_lr: float | None = knob(None, above=0.0, high=1e9, help="null = optim.lr")
+    embed_lr: float | None = knob(None, above=0.0, high=1e9)
     momentum: float = knob(0.0, low=0.0, below=1.0)
-    schedule: str = knob(
-        "step", component=SCHEDULES, help="step: one drop; cosine: to 0 at the end"
-    )
+    schedule: str = knob("step", component=SCHEDULES)
     schedule_at: float = knob(0.5, low=0.0, high=1.0, unit="share of the steps, before a drop")
     schedule_factor: float = knob(0.1, low=0.0, high=1e3, unit="multiple of the rate, from there")
     warmup: int = knob(0, low=0, high=100_000_000, unit="steps of linear warm-up")
@@ -257,18 +245,12 @@ class Train(Remembers):
 
     steps: int = knob(2000, low=0, high=100_000_000, stacks=False)
     batch_size: int = knob(32, low=1, high=1_000_000, unit="examples", stacks=False)
-    eval_every: int | None = knob(
-        None, low=1, high=100_000_000, unit="steps", stacks=False,
-        help="null = max(1, ceil(steps/20))",
-    )  # fmt: skip
+    eval_every: int | None = knob(None, low=1, high=100_000_000, unit="steps", stacks=False)
     early_stopping: int | None = knob(
         None, low=1, high=100_000_000, unit="evaluations without a better nll/val",
-        help="off = null",
     )  # fmt: skip
-    batch_seed: int | None = knob(None, seed=True, help="null = seed")
-    metrics: tuple[str, ...] = knob(
-        (), component=METRICS, help="of your own (docs/plugins.md), measured beside all others"
-    )
+    batch_seed: int | None = knob(None, seed=True)
+    metrics: tuple[str, ...] = knob((), component=METRICS)
 
     def __post_init__(self) -> None:
         _check_metrics(self.metrics)
@@ -306,10 +288,7 @@ class Engine(Remembers):
     dtype: str = knob("float32", one_of=("float32", "float64"), stacks=False)
     chunk: int | str = knob("auto", numeric=False)
     workers: int | str = knob("auto", numeric=False)
-    kernel: str = knob(
-        "auto", one_of=("auto", "native", "torch"), numeric=False, stacks=False,
-        help="auto: compiled for this processor where there is a C++ compiler, else torch",
-    )  # fmt: skip
+    kernel: str = knob("auto", one_of=("auto", "native", "torch"), numeric=False, stacks=False)
     executor: str = knob("local", one_of=("local", "ray", "slurm"), numeric=False)
 
     def __post_init__(self) -> None:

@@ -26,23 +26,13 @@ class Tracking:
     """What MLflow is told. `uri` null: MLFLOW_TRACKING_URI, or else ./mlflow.db (SQLite)."""
 
     name: str = knob("mlflow", one_of=("mlflow", "off"), numeric=False)
-    experiment: str = knob("harness", numeric=False, help="the MLflow experiment's name")
-    weights: str = knob(
-        "best", one_of=("best", "all", "none"), numeric=False,
-        help="which runs of a sweep keep their final weights in MLflow",
-    )  # fmt: skip
-    uri: str | None = knob(
-        None, numeric=False, help="tracking address; null = MLFLOW_TRACKING_URI or ./mlflow.db"
-    )
-    artifacts: str | None = knob(
-        None, numeric=False, help="artifact folder or address; null = ./mlartifacts on SQLite"
-    )
-    runs: str = knob(
-        "children", one_of=("children", "table"), numeric=False,
-        help="table: no MLflow run a run, the parent's table alone, for tens of thousands of runs",
-    )  # fmt: skip
-    run_name: str | None = knob(None, numeric=False, help="name of the sweep or run in MLflow")
-    note: str | None = knob(None, numeric=False, help="what its page says first, Markdown")
+    experiment: str = knob("harness", numeric=False)
+    weights: str = knob("best", one_of=("best", "all", "none"), numeric=False)
+    uri: str | None = knob(None, numeric=False)
+    artifacts: str | None = knob(None, numeric=False)
+    runs: str = knob("children", one_of=("children", "table"), numeric=False)
+    run_name: str | None = knob(None, numeric=False)
+    note: str | None = knob(None, numeric=False)
     tags: Mapping[str, str] = field(default_factory=dict, hash=False)  # own tags, key -> text
 
     def __post_init__(self) -> None:
@@ -119,14 +109,11 @@ def _own_tags(given: Any) -> dict[str, str]:
 class Ledger:
     """Where finished runs are kept, and how often an unfinished one is saved."""
 
-    dir: str = knob("runs", numeric=False, help="folder of the ledger")
+    dir: str = knob("runs", numeric=False)
     checkpoint_seconds: float = knob(
-        30.0, low=0.0, high=1e6, unit="seconds between checkpoints", numeric=False
-    )
-    weights: str = knob(
-        "all", one_of=("all", "best", "none"), numeric=False,
-        help="whose weights stay on disk once a sweep is done; of the others, their checksums",
+        30.0, low=0.0, high=1e6, unit="seconds between checkpoints", numeric=False,
     )  # fmt: skip
+    weights: str = knob("all", one_of=("all", "best", "none"), numeric=False)
 
     def __post_init__(self) -> None:
         check("ledger.", self)
@@ -139,13 +126,8 @@ class Ledger:
 class Halving:
     """Whether a sweep drops its worse configurations on the way (successive halving)."""
 
-    factor: int | None = knob(
-        None, low=2, high=100, numeric=False,
-        help="at each rung one configuration in so many stays; null = all are trained to the end",
-    )  # fmt: skip
-    rungs: int = knob(
-        3, low=1, high=20, numeric=False, help="rungs at steps x factor^-rungs ... factor^-1"
-    )
+    factor: int | None = knob(None, low=2, high=100, numeric=False)
+    rungs: int = knob(3, low=1, high=20, numeric=False)
 
     def __post_init__(self) -> None:
         check("halving.", self)
@@ -156,12 +138,9 @@ class Search:
     """How `harness search` looks for the best of a space. `trials` may be raised later."""
 
     trials: int = knob(64, low=1, high=100_000, unit="points of the space", numeric=False)
-    batch: int | str = knob("auto", numeric=False, help="trials trained together")
-    seed: int = knob(0, seed=True, numeric=False, help="of the sampler")
-    sampler: str = knob(
-        "tpe", one_of=("tpe", "random", "qmc", "cmaes"), numeric=False,
-        help="tpe and cmaes begin with a Sobol design, qmc keeps to it",
-    )  # fmt: skip
+    batch: int | str = knob("auto", numeric=False)
+    seed: int = knob(0, seed=True, numeric=False)
+    sampler: str = knob("tpe", one_of=("tpe", "random", "qmc", "cmaes"), numeric=False)
 
     def __post_init__(self) -> None:
         batch = self.batch
@@ -180,9 +159,7 @@ class Search:
 class Ray:
     """Which Ray cluster trains; the command runs on one of its nodes."""
 
-    address: str | None = knob(
-        None, numeric=False, help="null starts Ray on this machine; auto, or HOST:PORT, joins one"
-    )
+    address: str | None = knob(None, numeric=False)
 
     def __post_init__(self) -> None:
         check("engine.ray.", self)
@@ -201,17 +178,11 @@ class Ray:
 class Slurm:
     """How a sweep is cut into Slurm jobs."""
 
-    cluster: str = knob(
-        "slurm", one_of=("slurm", "local", "debug"), numeric=False,
-        help="local: processes of this machine in place of jobs; debug: one after another",
-    )  # fmt: skip
-    partition: str | None = knob(None, numeric=False, help="null = the cluster's default")
-    minutes: float = knob(
-        60.0, above=0.0, high=1e6, unit="minutes a job may take; it goes on in the next",
-        numeric=False,
-    )  # fmt: skip
-    cores: int = knob(1, low=1, high=1024, unit="cores a job", numeric=False)
-    jobs: int = knob(100, low=1, high=10_000, unit="jobs of one array, at most", numeric=False)
+    cluster: str = knob("slurm", one_of=("slurm", "local", "debug"), numeric=False)
+    partition: str | None = knob(None, numeric=False)
+    minutes: float = knob(60.0, above=0.0, high=1e6, unit="minutes", numeric=False)
+    cores: int = knob(1, low=1, high=1024, unit="cores", numeric=False)
+    jobs: int = knob(100, low=1, high=10_000, unit="jobs of one array", numeric=False)
 
     def __post_init__(self) -> None:
         check("engine.slurm.", self)
