@@ -88,6 +88,8 @@ struct Seen {  // two largest logits, log sum exp(z), sum z, sum p^2, sum base(z
 inline bool has_base(long loss) { return loss == MSE || loss == BCE || loss == SQUENTROPY; }
 inline Vec base(long loss, Vec z) { return loss == BCE ? softplus(z) : z * z; }
 
+inline double positive(double x) { return x < 0 ? 0 : x; }  // what is not a number stays so
+
 // The loss of one example: own is its target's logit, row (V, padded by -inf) all of them.
 inline double value(const Objective& o, const Seen& s, double own, const T* row) {
     const double a = o.smoothing, b = 1 - a, V = double(o.V);
@@ -102,19 +104,20 @@ inline double value(const Objective& o, const Seen& s, double own, const T* row)
             Vec total = NONE;
             for (long v = 0; v < padded(o.V); v += N) {
                 const Vec over = at(row + v) - T(own) + 1;
-                total += over > 0 ? over : NONE;
+                total += over <= 0 ? NONE : over;  // what is not a number stays so
             }
             return o.share * (sum(total) - 1);  // the target is not its own rival
         }
-        case CRAMMER_SINGER: return std::fmax(0, 1 + (own < s.top ? s.top : s.second) - own);
+        case CRAMMER_SINGER:
+            return std::isnan(s.sum) ? s.sum : positive(1 + (own < s.top ? s.top : s.second) - own);
         case SQUENTROPY: return s.log_total - own + (s.base - own * own) / (V - 1);
         case SQUARED_ERROR:  // in the binary losses the label comes as `own`, the logit as row[0]
             return (row[0] - own) * (row[0] - own);
         case BINARY_CROSS_ENTROPY: {
             const double m = row[0] * own;
-            return std::fmax(-m, 0) + std::log1p(std::exp(-std::fabs(m)));
+            return positive(-m) + std::log1p(std::exp(-std::fabs(m)));
         }
-        case MAX_MARGIN: return std::fmax(1 - row[0] * own, 0);
+        case MAX_MARGIN: return positive(1 - row[0] * own);
         default: return std::numeric_limits<double>::quiet_NaN();
     }
 }

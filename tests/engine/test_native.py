@@ -1,0 +1,104 @@
+"""The kernels themselves: other processors' vectors, numbers that are none."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import platform
+from pathlib import Path
+
+import pytest
+import torch
+
+from harness import load_data, train
+from harness.config.run import Engine, RunConfig
+from harness.engine.chunk import Chunk
+from harness.engine.stacked import Stacked
+from harness.records.ledger import Ledger
+from tests.support import native_runs
+from tests.support.driven import TINY, harness
+
+X86 = platform.machine() in ("x86_64", "AMD64")
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _once(form):
+    """These tests are of the kernels alone."""
+    if form == "torch":
+        pytest.skip("of the kernels alone")
+
+
+def builds():
+    """Flags under which the kernels are built as for other processors."""
+    yield ("-DVECTOR_BYTES=16",)
+    yield ("-DVECTOR_BYTES=32",)
+    if X86:
+        yield ("-march=haswell",)  # AVX2, 16 registers
+        yield ("-march=x86-64",)  # SSE2, no fused multiply-add
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("flags", list(builds()), ids=" ".join)
+def test_every_width_of_vector_gives_the_same_numbers(flags, monkeypatch):
+    """Sizes with tails, all losses: a few steps end where the torch form ends, to rounding."""
+    if "-march=haswell" in flags and "avx2" not in Path("/proc/cpuinfo").read_text():
+        pytest.skip("this processor has no AVX2")
+    native_runs.built_with(monkeypatch, *flags)
+    for chunk in native_runs.awkward():
+        data = load_data(chunk[0].data)
+        wide = {"rel": 1e-9, "abs": 1e-10} if chunk[0].engine.dtype == "float64" else {
+            "rel": 2e-4, "abs": 2e-5}  # fmt: skip
+        torch_form = [as_torch(run) for run in chunk]
+        for got, want in zip(Chunk(chunk, data).run(), train(torch_form, data=data), strict=True):
+            for name in ("loss/train", "nll/val", "nll_calibrated/val"):
+                if name in want.series:
+                    assert got.series[name][1] == pytest.approx(want.series[name][1], **wide)
+            for name, weight in want.weights.items():
+                torch.testing.assert_close(
+                    got.weights[name], weight, rtol=wide["rel"] * 10, atol=wide["abs"] * 10
+                )
+
+
+def as_torch(run: RunConfig) -> RunConfig:
+    return dataclasses.replace(run, engine=Engine(dtype=run.engine.dtype, kernel="torch"))
+
+
+@pytest.mark.parametrize("value", [math.inf, -math.inf, math.nan])
+@pytest.mark.parametrize("kind", ["classes", "binary"])
+def test_what_is_no_number_is_seen_as_torch_sees_it(kind, value):
+    """A weight that blew up: for every loss and activation, each metric is finite where it is in
+    torch, and equal to it there. What is not a number stays so through further steps.
+    """
+    for native, config in native_runs.poisoned(kind, value):
+        data = load_data(config.data)
+        twin = Stacked(native.runs, data)
+        for k in range(native.K):
+            twin.load(k, native.weights(k))
+        mine, other = (
+            form.evaluations(("train", "val")).evaluate(range(native.K)) for form in (native, twin)
+        )
+        for k in mine:
+            name = native.runs[k].loss.name, config.model.activation
+            assert seen(mine[k]) == seen(other[k]), name
+        native.train(0, 3, range(native.K))
+        after = native.evaluations(("train", "val")).evaluate(range(native.K))
+        if math.isnan(value):
+            assert all(math.isnan(after[k]["nll/train"]) for k in after), config.model.activation
+
+
+def seen(values):
+    """Which metrics are finite, and nll to three digits where it is."""
+    return {n: n.startswith("nll/") and f"{v:.3g}" for n, v in values.items() if math.isfinite(v)}
+
+
+@pytest.mark.slow
+def test_without_a_compiler_torch_trains_and_that_is_said_once(tmp_path):
+    """With the package to install; engine.kernel=native is refused with the same words."""
+    hidden = {"PATH": str(tmp_path / "none"), "CXX": "", "XDG_CACHE_HOME": str(tmp_path / "cache")}
+    told = (*TINY, "train.steps=20", "train.eval_every=10", "tracking=off")
+    code, _, err = harness("sweep", "loss=mse,nll", *told, cwd=tmp_path, **hidden)
+    assert code == 0 and err.count("apt install g++") == err.count("torch alone") == 1, err
+    records = Ledger(tmp_path / "runs").read_many(Ledger(tmp_path / "runs").run_ids())
+    assert {r.provenance["kernel"] for r in records.values()} == {"torch"}
+    code, _, err = harness("train", *told, "engine.kernel=native", cwd=tmp_path, **hidden)
+    assert code == 2 and "engine.kernel is 'native'" in err and "apt install g++" in err, err
