@@ -197,7 +197,8 @@ def _listed(key: str, value: Any) -> Any:
 
 
 def _axes(overrides: Sequence[Override], zipped: Sequence[Sequence[str]]) -> dict[str, list[str]]:
-    check_points([Setting(override) for override in overrides], zipped)
+    last = {override.get_key_element().lstrip("+"): override for override in overrides}
+    check_points([Setting(override) for override in last.values()], zipped)
     axes: dict[str, list[str]] = {}
     for override in overrides:
         key = override.get_key_element()

@@ -31,6 +31,14 @@ def test_zipped_lists_move_together():
     assert task.drawn.axes == ["[loss, optim.lr] (2) x seed (2) = 4 points"]
 
 
+def test_a_list_that_the_command_line_replaces_does_not_count():
+    """The experiment's own 256 x 256 points would be too many beside two more axes."""
+    task = command_line.Look()
+    told = ["experiment=trainability", "init.weight_scale=1,2", "optim.lr=.1,.2", "seed=0,1"]
+    command_line.call(told, task, multirun=True)
+    assert task.drawn.points == len(task.configs) == 8
+
+
 def test_three_lists_and_two_groups():
     axes = {k: [f"{k}={i}" for i in range(2)] for k in "abcde"}
     found = points(axes, [("a", "c", "e"), ("d", "b")])
