@@ -30,6 +30,7 @@ def knob(
     high: float | None = None,
     below: float | None = None,
     one_of: Collection[str] | None = None,
+    word: str | None = None,
     component: Registry[Any] | None = None,
     unit: str = "",
     stacks: bool = True,
@@ -39,15 +40,17 @@ def knob(
     """A dataclass field that carries its own rule.
 
     low/high are inclusive bounds, above/below exclusive ones. `component`: instead of one_of, the
-    value names one of this registry's components. `stacks`: runs that differ here can share one
-    fused program. `seed`: replicates may differ here (left out of config_id). `numeric`: the value
-    can change a number a run produces (left out of run_id otherwise).
+    value names one of this registry's components. `word`: allowed in place of a number. `stacks`:
+    runs that differ here can share one fused program. `seed`: replicates may differ here (left out
+    of config_id). `numeric`: the value can change a number a run produces (left out of run_id
+    otherwise).
     """
     if seed:
         low, high = 0, SEED_LIMIT
     rule = {
         "low": low, "above": above, "high": high, "below": below,
         "one_of": component if component is not None else one_of, "component": component,
+        "word": word,
         "unit": unit, "stacks": stacks, "seed": seed, "numeric": numeric,
         "default": default,
     }  # fmt: skip
@@ -77,6 +80,7 @@ def allowed(rule: typing.Mapping[str, Any], kind: Any) -> str:
     else:
         single = {bool: "true or false", int: "a whole number", float: "a number", str: "text"}
         words = f"{single[base]} {ends}".rstrip()
+        words = f"{rule['word']}, or {words}" if rule.get("word") else words
     return words + or_null + (f" ({rule['unit']})" if rule.get("unit") else "")
 
 
@@ -117,6 +121,8 @@ def _group(group: type) -> _Group:
 def _clean(key: str, value: Any, kind: Any, rule: typing.Mapping[str, Any]) -> Any:
     if value is None and _optional(kind):
         return None
+    if rule.get("word") and value == rule["word"]:
+        return value
     if _is_list(kind):
         if isinstance(value, (str, bytes)) or not isinstance(value, (list, tuple)):
             raise _refuse(key, value, kind, rule)

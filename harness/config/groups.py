@@ -34,7 +34,7 @@ class Data(Remembers):
     name: str = knob("census", component=SOURCES, stacks=False)
     path: str | None = knob(None, stacks=False)
     block_size: int = knob(3, low=1, high=64, unit="characters of context", stacks=False)
-    split: tuple[float, ...] = knob((0.8, 0.1, 0.1), above=0.0, below=1.0, stacks=False)
+    split: tuple[float, ...] = knob((0.8, 0.1, 0.1), low=0.0, high=1.0, stacks=False)
     split_seed: int = knob(42, seed=True, stacks=False)
     fraction: float = knob(
         1.0, above=0.0, high=1.0, unit="share of the training words", stacks=False,
@@ -47,10 +47,13 @@ class Data(Remembers):
 
     def __post_init__(self) -> None:
         check("data.", self)
-        if len(self.split) != 3 or not math.isclose(sum(self.split), 1.0, abs_tol=1e-9):
+        points = self.spec.kind == "binary"
+        three = len(self.split) == 3 and math.isclose(sum(self.split), 1.0, abs_tol=1e-9)
+        if not three or self.split[0] == 0 or (0 in self.split and not points):
+            more = " or, of points, [1,0,0]" if points else ""
             raise ConfigError(
                 f"data.split is {list(self.split)}; allowed: three shares above 0 that sum to 1 "
-                "(train, validation, test), such as [.8,.1,.1]."
+                f"(train, validation, test), such as [.8,.1,.1]{more}."
             )
         if self.spec.path and not self.path:
             raise ConfigError(f"data.path is null; data={self.name} needs {self.spec.path}.")
@@ -244,7 +247,9 @@ class Train(Remembers):
     """For how long, on how many examples at a time, and how often whole splits are looked at."""
 
     steps: int = knob(2000, low=0, high=100_000_000, stacks=False)
-    batch_size: int = knob(32, low=1, high=1_000_000, unit="examples", stacks=False)
+    batch_size: int | str = knob(
+        32, low=1, high=1_000_000, word="full", unit="examples", stacks=False
+    )
     eval_every: int | None = knob(None, low=1, high=100_000_000, unit="steps", stacks=False)
     early_stopping: int | None = knob(
         None, low=1, high=100_000_000, unit="evaluations without a better nll/val",

@@ -62,7 +62,12 @@ class RunConfig(Remembers):
                 f"init.output_bias is {bias!r}, but data={self.data.name} has no symbols; "
                 f"allowed there: {', '.join(BIASES.having(of_symbols=False))}."
             )
-        if self.model.batch_norm and self.train.batch_size < 2:
+        if self.train.early_stopping is not None and self.data.split[1] == 0:
+            raise ConfigError(
+                f"train.early_stopping is {self.train.early_stopping}, but data.split="
+                f"{list(self.data.split)} leaves nothing to validate on; allowed there: off."
+            )
+        if self.model.batch_norm and self.train.batch_size == 1:
             raise ConfigError(
                 f"train.batch_size is {self.train.batch_size}, but model.batch_norm is true, which "
                 "needs a spread over the batch; allowed: 2 or more, or model.batch_norm=false."

@@ -105,6 +105,11 @@ class Dataset:
         return len(self.symbols) or 1
 
     @property
+    def held(self) -> tuple[str, ...]:
+        """The splits that hold any example, in order: all three, or of few points perhaps one."""
+        return tuple(name for name in ("train", "val", "test") if getattr(self, name).n)
+
+    @property
     def targets(self) -> Targets:
         """What a bias may know of the training split."""
         return Targets(share=self.unigram, count=self.train.n, outputs=self.V)
@@ -179,7 +184,8 @@ def _divide(n: int, data: Data, thing: str) -> tuple[int, int, int, str]:
     """(training items kept, end of training, end of validation, note); DataError if empty."""
     first, second = cuts(n, data.split)
     sizes = {"training": first, "validation": second - first, "test": n - second}
-    empty = [name for name, size in sizes.items() if size < 1]
+    shares = dict(zip(sizes, data.split, strict=True))
+    empty = [name for name, size in sizes.items() if size < 1 and shares[name] > 0]
     if empty:
         raise DataError(
             f"the {' and '.join(empty)} split is empty: {_named(data)} has {n:,} "

@@ -24,7 +24,7 @@ def data_notes(runs: Sequence[RunConfig], sets: Mapping[Data, Dataset]) -> list[
         out += [f"data={settings.name}{where}: {'; '.join(data.notes)}."] if data.notes else []
     for size, settings in dict.fromkeys((run.train.batch_size, run.data) for run in runs):
         n = sets[settings].train.n
-        if size > n:
+        if isinstance(size, int) and size > n:
             out.append(
                 f"train.batch_size={size:,} is more than the {n:,} training examples of "
                 f"data={settings.name}; batches are drawn with replacement, so they repeat them."

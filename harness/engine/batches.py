@@ -19,6 +19,7 @@ from torch import Tensor
 from harness.components.penalties import PenaltySpec
 from harness.config.run import ResolvedRun
 from harness.data.dataset import Dataset
+from harness.engine.initialization import batch_rows
 from harness.engine.network import Network, padded
 from harness.engine.passes import ROWS
 from harness.numerics.randomness import stream
@@ -26,8 +27,13 @@ from harness.numerics.randomness import stream
 BLOCK = 128  # steps a stream; part of the numerics
 
 
-def draw_examples(seed: int, block: int, n: int, B: int) -> npt.NDArray[np.int64]:
-    """Example numbers (BLOCK, B) out of n, drawn with replacement."""
+def draw_examples(seed: int, block: int, n: int, B: int | str) -> npt.NDArray[np.int64]:
+    """Example numbers (BLOCK, B) out of n, drawn with replacement.
+
+    With B "full" (1, n): all of them in order, for every step of the block.
+    """
+    if not isinstance(B, int):
+        return np.arange(n)[None]
     return stream(seed, f"batches/{block}").integers(0, n, (BLOCK, B))
 
 
@@ -48,7 +54,7 @@ class Batches:
         seeds = [run.train.batch_seed for run in runs]
         self.seeds = list(dict.fromkeys(seeds))
         self.slot_K = torch.tensor([self.seeds.index(s) for s in seeds], device=net.device)
-        self.B = runs[0].train.batch_size
+        self.given, self.B = runs[0].train.batch_size, batch_rows(runs[0], data)
         self.rows = padded(self.B, ROWS)
         self.noises = noises_of(runs, net)
         self.block = -1
@@ -64,7 +70,7 @@ class Batches:
         device, binary = self.net.device, self.net.embedding is None
         x, y = self.data.train.x, self.data.train.y
         n = self.data.train.n
-        index_SNB = np.stack([draw_examples(seed, block, n, self.B) for seed in self.seeds])
+        index_SNB = np.stack([draw_examples(seed, block, n, self.given) for seed in self.seeds])
         wide = (*index_SNB.shape[:2], self.rows)
         inputs = np.zeros((*wide, x.shape[1]), dtype=np.float32 if binary else np.int64)
         inputs[:, :, : self.B] = x[index_SNB]
@@ -85,6 +91,7 @@ class Batches:
         block, place = divmod(step, BLOCK)
         if block != self.block:
             self._draw(block)
+        place = place if isinstance(self.given, int) else 0
         inputs = self.inputs[:, place].index_select(0, self.slot_K)
         if self.net.embedding is not None:
             inputs.add_(self.offset_K11)

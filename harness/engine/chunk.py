@@ -63,7 +63,7 @@ class Chunk:
         self.K, self.steps = len(runs), first.train.steps
         self.eval_every = first.train.eval_every
         self.backend: Backend = BACKENDS[kernel_of(first)](self.runs, data)
-        self.evaluator = self.backend.evaluations(("train", "val"))
+        self.evaluator = self.backend.evaluations([name for name in data.held if name != "test"])
         self.series: list[dict[str, tuple[list[int], list[float]]]] = [{} for _ in runs]
         self.summary: list[dict[str, float]] = [{} for _ in runs]
         self.begun: dict[int, StartVerdict] = {}  # the verdict on each start
@@ -144,8 +144,10 @@ class Chunk:
 
     def _out_of_patience(self, k: int) -> bool:
         patience = self.runs[k].train.early_stopping
+        if patience is None:
+            return False
         values = self.series[k]["nll/val"][1]
-        return patience is not None and len(values) - 1 - values.index(min(values)) >= patience
+        return len(values) - 1 - values.index(min(values)) >= patience
 
     def _start(self, k: int, look: Look) -> None:
         """What is known at step 0: measured loss, its shuffled control, spread of the logits."""
@@ -225,7 +227,7 @@ class Chunk:
         for k, weights in enumerate(self.final):  # a run that ended early is looked at as it ended
             if weights is not None:
                 self.backend.load(k, weights)
-        last = self.backend.evaluations(("train", "val", "test"))
+        last = self.backend.evaluations(self.data.held)
         looks = last.looks(range(self.K), closely=False)
         records = [
             finish(

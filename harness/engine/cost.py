@@ -17,7 +17,7 @@ from harness.components.activations import ACTIVATIONS
 from harness.config.groups import Data
 from harness.config.run import RunConfig
 from harness.data.dataset import Dataset
-from harness.engine.initialization import layer_sizes
+from harness.engine.initialization import batch_rows, layer_sizes
 from harness.engine.plan import chunk_size
 from harness.errors import ConfigError
 
@@ -71,13 +71,18 @@ def chunk_need(run: RunConfig, data: Dataset, K: int, seeds: int = 1) -> Need:
     size = 8 if run.engine.dtype == "float64" else 4
     states = 2 + run.optim.spec.slots  # weights, gradients, moments
     sizes = layer_sizes(run, data)
-    inputs, hidden, rows = sizes[0][1], sum(run.model.hidden), run.train.batch_size + 31
+    inputs, hidden, rows = sizes[0][1], sum(run.model.hidden), batch_rows(run, data) + 31
     largest = max(i * o for _, i, o in sizes)
     splits = (data.train, data.val, data.test)
     contexts = sum(len(split.contexts_CT) for split in splits)
     rows_at_once = max(contexts, *(len(split.pair_count_P) for split in splits))
     kept = 3 if run.model.batch_norm or ACTIVATIONS.get(run.model.activation).keeps_pre else 2
-    drawn = BLOCK * rows * (2 * data.train.x.shape[1] + 2) * 8
+    drawn = (
+        (BLOCK if isinstance(run.train.batch_size, int) else 1)
+        * rows
+        * (2 * data.train.x.shape[1] + 2)
+        * 8
+    )
     if run.reg.spec.stage == "activation":
         drawn += BLOCK * rows * hidden * 8
     return Need(
@@ -124,7 +129,7 @@ def check_memory(
         )
     parts = {
         "parameters": ("model.hidden", f"{parameters(run, own):,} parameters", "smaller layers"),
-        "batch": ("train.batch_size", f"batches of {run.train.batch_size:,}", "a smaller batch"),
+        "batch": ("train.batch_size", f"batches of {batch_rows(run, own):,}", "a smaller batch"),
         "evaluation": (
             "data.block_size",
             f"{own.V:,} symbols after every distinct context of data={run.data.name}",

@@ -20,6 +20,12 @@ from harness.numerics.randomness import stream
 Array = npt.NDArray[np.float64]
 
 
+def batch_rows(run: RunConfig, data: Dataset) -> int:
+    """Examples a step: train.batch_size, or all."""
+    size = run.train.batch_size
+    return size if isinstance(size, int) else data.train.n
+
+
 def layer_sizes(run: RunConfig, data: Dataset) -> list[tuple[str, int, int]]:
     """(name, fan_in, fan_out) of every linear layer, input to output."""
     inputs = data.train.x.shape[1] if data.kind == "binary" else data.block_size * run.model.n_embd

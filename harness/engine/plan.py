@@ -14,7 +14,7 @@ from harness.config.groups import GROUPS
 from harness.config.keys import rule_of
 from harness.config.run import RunConfig
 from harness.data.dataset import Dataset
-from harness.engine.initialization import layer_sizes
+from harness.engine.initialization import batch_rows, layer_sizes
 from harness.engine.kernel import kernel_of
 from harness.engine.objectives import head_key
 
@@ -47,7 +47,7 @@ def run_bytes(run: RunConfig, data: Dataset) -> int:
     layers = layer_sizes(run, data)
     params = sum(i * o + o for _, i, o in layers) + data.V * run.model.n_embd
     widths = [layers[0][1], *(o for _, _, o in layers)]
-    rows = max(run.train.batch_size, 32)
+    rows = max(batch_rows(run, data), 32)
     return size * (copies * params + 2 * rows * sum(widths))
 
 

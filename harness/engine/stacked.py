@@ -17,7 +17,7 @@ from harness.engine.backend import Values
 from harness.engine.batches import Batches
 from harness.engine.diagnostics import StepDiagnostics
 from harness.engine.evaluation import Evaluator
-from harness.engine.initialization import initial_weights
+from harness.engine.initialization import batch_rows, initial_weights
 from harness.engine.network import Network
 from harness.engine.objectives import LossHeads
 from harness.engine.passes import Pass
@@ -36,7 +36,7 @@ class Stacked:
             [initial_weights(run, data) for run in runs], first.model.activation,
             getattr(torch, first.engine.dtype), torch.device(first.engine.device),
         )  # fmt: skip
-        self.batch = Pass(self.net, first.train.batch_size, data.block_size, backward=True)
+        self.batch = Pass(self.net, batch_rows(first, data), data.block_size, backward=True)
         self.batches = Batches(runs, data, self.net)
         V, batch = 1 if data.kind == "binary" else data.V, self.batch
         z_KBV, d_KBV = batch.z_KBV[:, :, :V], batch.d_KBV[:, :, :V]

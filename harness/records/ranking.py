@@ -19,7 +19,8 @@ from harness.records import partial
 from harness.records.partial import counts, ended_early
 
 Row = Mapping[str, Any]
-RAW = ("best/nll_val", "nll/val", "loss/val")  # the first that is known
+RAW = ("best/nll_val", "nll/val", "loss/val", "nll/train")  # the first that is known; no
+# validation examples, no validation numbers
 CALIBRATED = ("best/nll_calibrated_val", "nll_calibrated/val")
 READ = ("run_id", "config_id", "loss.name", *RAW, *CALIBRATED, *partial.READ)  # columns
 Reason = Literal["likelihood", "calibrated", "apart"]

@@ -40,7 +40,8 @@ def judge(
 
     series: name -> (steps, values), of which nll/train, nll/val, loss/train, loss/val are read.
     unigram: training nll of symbol frequencies; context_floor: training nll of raw counts of the
-    whole context, the least any model of that context can reach.
+    whole context, the least any model of that context can reach. Without validation examples
+    there is no nll/val, and only training is judged.
     calibrated: final nll (train, val) after the fitted link, to be given for a loss whose raw
     outputs are no log-probabilities (mean squared error): the pair replaces the last nll/train and
     nll/val, and what of it is None is not judged.
@@ -74,7 +75,7 @@ def judge(
         onset = _onset(train, val, ONSET_MARGIN)
         if onset is not None:
             metrics["overfit/onset_step"] = float(onset)
-    known = len(val[0]) and len(train[0])
+    known = len(train[0]) and (len(val[0]) or "nll/val" not in series)
     if diverged_step is not None or not known or not _ends_finite(series):
         for name in ("gap/loss", "gap/nll", "overfit/excess", "overfit/onset_step"):
             metrics.pop(name, None)  # of a run that blew up they say nothing
@@ -149,7 +150,8 @@ def _finite(series: Series, name: str) -> Curve:
 
 
 def _ends_finite(series: Series) -> bool:
-    ends = [np.asarray(series[name][1], np.float64)[-1] for name in ("nll/val", "nll/train")]
+    names = [name for name in ("nll/val", "nll/train") if name in series]
+    ends = [np.asarray(series[name][1], np.float64)[-1] for name in names]
     return bool(np.isfinite(ends).all())
 
 

@@ -44,6 +44,7 @@ class Native(Runs):
     def __init__(self, runs: Sequence[ResolvedRun], data: Dataset) -> None:
         super().__init__(runs, data)
         self.steps, self.block = runs[0].train.steps, -1  # of batches: which one is drawn
+        self.given = runs[0].train.batch_size
         self.seeds = [run.train.batch_seed for run in runs]
         self.lr = np.array([[run.optim.lr, run.optim.embed_lr] for run in runs])
         self.schedules = [  # runs that differ in rates alone share one
@@ -67,6 +68,8 @@ class Native(Runs):
 
     def stretch(self, step: int) -> int:
         """To the end of the drawn block, or as far as a call may take."""
+        if not isinstance(self.given, int):
+            return 1
         a_step = self.K * 3 * self.B * self.layout.trained
         return max(1, min(BLOCK - step % BLOCK, int(WORK / a_step)))
 
@@ -101,13 +104,15 @@ class Native(Runs):
         self.rate_K, self.embed_K = factor_KS * self.lr[:, :1], factor_KS * self.lr[:, 1:]
         for k, struct in enumerate(self.structs):
             struct.rate, struct.embed_rate = pointer(self.rate_K[k]), pointer(self.embed_K[k])
-            struct.examples = pointer(self.drawn[self.seeds[k]][place])
+            struct.examples = pointer(
+                self.drawn[self.seeds[k]][place if isinstance(self.given, int) else 0]
+            )
             if self.drops[k]:
                 struct.bits = pointer(self._addresses(k, place))
 
     def _draw(self, block: int) -> None:
         self.block, n = block, self.data.train.n
-        self.drawn = {s: draw_examples(s, block, n, self.B) for s in dict.fromkeys(self.seeds)}
+        self.drawn = {s: draw_examples(s, block, n, self.given) for s in dict.fromkeys(self.seeds)}
         widths = [self.program.layer[i].outputs for i in range(self.program.layers - 1)]
         silenced = [k for k, drop in enumerate(self.drops) if drop]
         names = {(self.seeds[k], self.runs[k].reg.name) for k in silenced}

@@ -29,7 +29,12 @@ class Layout:
     """
 
     def __init__(
-        self, run: ResolvedRun, shapes: Mapping[str, Sequence[int]], V: int, context: int
+        self,
+        run: ResolvedRun,
+        batch: int,
+        shapes: Mapping[str, Sequence[int]],
+        V: int,
+        context: int,
     ) -> None:
         self.shapes = shapes
         self.dtype = run.engine.dtype
@@ -44,7 +49,7 @@ class Layout:
         ends = list(itertools.accumulate(sizes))
         self.offset = dict(zip((*trained, *kept), [0, *ends[:-1]], strict=True))
         self.size, self.trained = ends[-1], ends[len(trained) - 1]
-        self.program = self._program(run, V, context)
+        self.program = self._program(run, batch, V, context)
 
     def rows(self, name: str) -> int:
         """Rows of a parameter's padded matrix; 1 for a vector."""
@@ -57,11 +62,11 @@ class Layout:
         width = shape[0] if name == self.first else shape[-1]
         return -(-width // self.line) * self.line
 
-    def _program(self, run: ResolvedRun, V: int, context: int) -> Program:
+    def _program(self, run: ResolvedRun, batch: int, V: int, context: int) -> Program:
         embedded = "embedding.weight" in self.shapes
         optimizer = run.optim.spec
         made = Program(
-            rows=run.train.batch_size,
+            rows=batch,
             context=context,
             embed=self.shapes["embedding.weight"][1] if embedded else 0,
             symbols=V,

@@ -14,7 +14,7 @@ from harness.components.losses import LINKS
 from harness.components.penalties import PENALTIES
 from harness.config.run import ResolvedRun
 from harness.data.dataset import Dataset
-from harness.engine.initialization import initial_weights
+from harness.engine.initialization import batch_rows, initial_weights
 from harness.engine.kernel import code, loss_code
 from harness.engine.native.bindings import Run, aligned, kernels
 from harness.engine.native.layout import Layout, pointer
@@ -31,10 +31,10 @@ class Runs:
 
     def __init__(self, runs: Sequence[ResolvedRun], data: Dataset) -> None:
         self.runs, self.data, first = runs, data, runs[0]
-        self.K, self.B, self.binary = len(runs), first.train.batch_size, data.kind == "binary"
+        self.K, self.B, self.binary = len(runs), batch_rows(first, data), data.kind == "binary"
         weights = [initial_weights(run, data) for run in runs]
         self.layout = Layout(
-            first, {name: array.shape for name, array in weights[0].items()},
+            first, self.B, {name: array.shape for name, array in weights[0].items()},
             1 if self.binary else data.V, data.block_size,
         )  # fmt: skip
         self.program, self.C = self.layout.program, kernels(first.engine.dtype)
