@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 
 import click
 
+from harness.components.penalties import PENALTIES
 from harness.errors import ConfigError, nearest
 
 OWN_FLAGS = {  # those that command_line reads
@@ -34,13 +35,17 @@ SYNONYMS = {
     "initscale": "init.weight_scale", "initialization": "init", "initialisation": "init",
     "criterion": "loss", "lossfn": "loss", "objective": "loss", "smoothing": "loss.label_smoothing",
     "regularization": "reg", "regularizer": "reg", "penalty": "reg", "lambda": "reg.strength",
-    "l1": "reg=l1 reg.strength", "l2": "reg=l2 reg.strength", "dropout": "reg=dropout reg.strength",
-    "weightdecay": "reg=weight_decay reg.strength", "maxnorm": "reg=max_norm reg.strength",
     "gpu": "engine.device", "precision": "engine.dtype", "threads": "engine.workers",
     "jobs": "engine.workers", "nworkers": "engine.workers", "randomseed": "seed", "rng": "seed",
     "outputdir": "ledger.dir", "outdir": "ledger.dir", "logdir": "ledger.dir",
     "experimentname": "tracking.experiment", "runname": "tracking.run_name",
 }  # fmt: skip
+
+
+def _synonyms() -> dict[str, str]:
+    """SYNONYMS, and the regularizers' names, which other programs have as settings."""
+    own = [name for name in PENALTIES.built_in() if PENALTIES.get(name).stage != "none"]
+    return SYNONYMS | {name.replace("_", ""): f"reg={name} reg.strength" for name in own}
 
 
 def setting_meant(key: str, known: Sequence[str]) -> str:
@@ -52,7 +57,7 @@ def setting_meant(key: str, known: Sequence[str]) -> str:
         return _said(names)
     last = key.rpartition(".")[2]
     shortest = sorted(known, key=len, reverse=True)
-    ends = {name.rpartition(".")[2]: name for name in shortest} | SYNONYMS
+    ends = {name.rpartition(".")[2]: name for name in shortest} | _synonyms()
     if "." not in key and (close := difflib.get_close_matches(last, ends, n=1, cutoff=0.8)):
         return _said([ends[close[0]]])
     return nearest(key, known)
@@ -64,7 +69,7 @@ def _by_name(key: str, known: Sequence[str]) -> list[str]:
     same = [name for name in known if name.rpartition(".")[2] == last]
     if same and last not in ("name", "params"):
         return same
-    meant = SYNONYMS.get(last.replace("_", "").replace("-", "").lower())
+    meant = _synonyms().get(last.replace("_", "").replace("-", "").lower())
     return [meant] if meant else []
 
 

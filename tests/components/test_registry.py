@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.components import LossSpec, Param, ScheduleSpec
+from harness.components import METRICS, REGISTRIES, LossSpec, Param, ScheduleSpec
 from harness.components.losses import LOSSES
 from harness.components.registry import Registry
 from harness.components.spec import bound, facts_of
@@ -242,22 +242,45 @@ def test_two_settings_are_two_specs_and_equal_ones_are_one(losses):
     assert LOSSES.bind("mse", Settings()) is LOSSES.get("mse")
 
 
-def test_no_module_decides_by_the_name_of_a_loss():
-    """No comparison and no dictionary of names outside of a loss's own file ("nll" is a metric)."""
+# built-in names that are also other things outside: a setting, a column, a level of another choice
+ORDINARY = {"file", "linear", "momentum", "nll", "none", "step", "text", "uniform"}
+
+
+def test_no_module_decides_by_the_name_of_a_component():
+    """No comparison and no dictionary of names outside of a component's own file.
+
+    Metrics are left out: a view or a figure may be about one, as that of the start is.
+    """
     folder = Path(__file__).parents[2] / "harness"
-    names, found = set(LOSSES.built_in()) - {"nll"}, []
-    for path in folder.rglob("*.py"):
-        if path.is_relative_to(folder / "components"):
-            continue
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            parts = []
-            if isinstance(node, ast.Compare):
-                parts = [node.left, *node.comparators]
-            elif isinstance(node, ast.Dict):
-                parts = [key for key in node.keys if key is not None]
-            elif isinstance(node, ast.MatchValue):
-                parts = [node.value]
-            inside = [one for part in parts for one in ast.walk(part)]
-            if any(isinstance(one, ast.Constant) and one.value in names for one in inside):
-                found.append(f"{path.relative_to(folder)}:{node.lineno}")
+    registries = [one for one in REGISTRIES.values() if one is not METRICS]
+    names = {name for one in registries for name in one.built_in()}
+    assert names >= ORDINARY
+    found = [
+        f"{path.relative_to(folder)}:{place}"
+        for path in folder.rglob("*.py")
+        if not path.is_relative_to(folder / "components")
+        for place in _decisions(path.read_text(encoding="utf-8"), names - ORDINARY)
+    ]
     assert not found
+
+
+def test_decisions_by_name_are_recognised():
+    for code in ("if name == 'l1': f()", "x = {'l1': f}[name]", "g() if n in ('l1', 'x') else 0"):
+        assert list(_decisions(code, {"l1"})) == [1]
+    assert list(_decisions("match n:\n    case 'l1' | 'x':\n        f()", {"l1"})) == [2]
+    assert not list(_decisions("f('l1')", {"l1"}))
+
+
+def _decisions(source, names):
+    """Lines that compare with one of these names, or look up by one."""
+    for node in ast.walk(ast.parse(source)):
+        parts = []
+        if isinstance(node, ast.Compare):
+            parts = [node.left, *node.comparators]
+        elif isinstance(node, ast.Dict):
+            parts = [key for key in node.keys if key is not None]
+        elif isinstance(node, ast.MatchValue):
+            parts = [node.value]
+        inside = [one for part in parts for one in ast.walk(part)]
+        if any(isinstance(one, ast.Constant) and one.value in names for one in inside):
+            yield node.lineno

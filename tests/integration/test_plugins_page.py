@@ -29,7 +29,7 @@ def package(tmp_path_factory):
         for group, own in project["entry-points"].items()
         for name, value in own.items()
     }
-    assert len(modules) == len(entries) == 2
+    assert len(modules) == len(entries) == 3
     return make_package(
         tmp_path_factory.mktemp("site"), project["name"], version=project["version"],
         modules={"my_components/__init__.py": "", **modules}, entries=entries,
@@ -48,7 +48,8 @@ def test_every_command_of_the_page_works(tmp_path, package):
         assert code == 0, (line, err)
         said.append(out)
     assert "my-components 1.0" in said[0]
-    assert re.search(r"expected at the start +\d", said[3])  # theory knows the init
+    assert "margin" in said[-1]
+    assert re.search(r"expected at the start +\d", said[4])  # theory knows the init
 
 
 @pytest.mark.slow
