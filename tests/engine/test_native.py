@@ -1,10 +1,14 @@
-"""The kernels themselves: other processors' vectors, numbers that are none."""
+"""The kernels themselves: memory, other processors' vectors, numbers that are none."""
 
 from __future__ import annotations
 
 import dataclasses
 import math
+import os
 import platform
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -18,7 +22,9 @@ from harness.records.ledger import Ledger
 from tests.support import native_runs
 from tests.support.driven import TINY, harness
 
+ROOT = Path(__file__).parents[2]
 X86 = platform.machine() in ("x86_64", "AMD64")
+SANITIZE = ("-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-O1", "-g")
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -89,6 +95,39 @@ def test_what_is_no_number_is_seen_as_torch_sees_it(kind, value):
 def seen(values):
     """Which metrics are finite, and nll to three digits where it is."""
     return {n: n.startswith("nll/") and f"{v:.3g}" for n, v in values.items() if math.isfinite(v)}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("compiler", ["g++", "clang++"])
+def test_no_access_out_of_bounds_and_nothing_undefined(compiler, tmp_path):
+    """Address and undefined-behaviour sanitizers over awkward sizes, inf and nan."""
+    if shutil.which(compiler) is None:
+        pytest.skip(f"no {compiler} here")
+    found = [sanitizer(compiler, name) for name in ("asan", "ubsan")]
+    if not all(found):
+        pytest.skip(f"{compiler} has no sanitizers here")
+    env = {
+        **os.environ, "CXX": compiler, "LD_PRELOAD": " ".join(map(str, found)),
+        "ASAN_OPTIONS": "detect_leaks=0:verify_asan_link_order=0", "PYTHONPATH": str(ROOT),
+        "XDG_CACHE_HOME": str(tmp_path),
+    }  # fmt: skip
+    asked = [sys.executable, "-m", "tests.support.native_runs", *SANITIZE]
+    done = subprocess.run(asked, env=env, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0 and done.stdout.strip() == "clean", done.stderr[-3000:]
+
+
+def sanitizer(compiler, name):
+    """The shared runtime of a sanitizer, None where the compiler has none."""
+    names = [f"lib{name}.so"] if compiler == "g++" else [
+        f"libclang_rt.{name}-{platform.machine()}.so", f"libclang_rt.{name}.so"]  # fmt: skip
+    for file in names:
+        asked = subprocess.run(
+            [compiler, f"-print-file-name={file}"], capture_output=True, text=True
+        )
+        path = Path(asked.stdout.strip())
+        if path.is_absolute() and path.exists():
+            return path.resolve()
+    return None
 
 
 @pytest.mark.slow

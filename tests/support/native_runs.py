@@ -1,17 +1,23 @@
-"""Runs of awkward sizes through the kernels, built with flags of one's own."""
+"""Runs of awkward sizes through the kernels, built with flags of one's own.
+
+As a program it trains them all and says "clean": under a sanitizer, any fault ends it before that.
+"""
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from itertools import product
 
 import pytest
+import torch
 
 from harness import Data, Init, Loss, Model, Optim, Reg, RunConfig, Train, load_data
 from harness.components.activations import ACTIVATIONS
 from harness.components.losses import LOSSES
 from harness.config.run import Engine
-from harness.engine.native import bindings, runs
+from harness.engine.chunk import Chunk
+from harness.engine.native import bindings, build, runs
 from harness.engine.native.backend import Native
 
 WORDS, POINTS = Data(fraction=0.01), Data(name="moons", words=60)
@@ -67,3 +73,22 @@ def poisoned(kind: str, value: float) -> Iterator[tuple[Native, RunConfig]]:
         chunk = Native(configs, load_data(data))
         chunk.parameters["hidden.0.weight"][:, 1, 4] = value
         yield chunk, configs[0]
+
+
+def main() -> None:
+    """Train all of that with the flags on the command line."""
+    with pytest.MonkeyPatch.context() as patch:
+        built_with(patch, *sys.argv[1:])
+        patch.setattr(build, "SECONDS", 900)  # sanitizers make compiling many times longer
+        torch.set_num_threads(1)
+        for chunk in awkward():
+            Chunk(chunk, load_data(chunk[0].data)).run()
+        for kind, value in product(("classes", "binary"), (float("inf"), float("nan"), 1e38)):
+            for native, _ in poisoned(kind, value):
+                native.train(0, 3, range(native.K))
+                native.evaluations(("train", "val")).evaluate(range(native.K))
+    print("clean")
+
+
+if __name__ == "__main__":
+    main()
