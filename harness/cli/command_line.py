@@ -27,7 +27,7 @@ from harness.errors import ConfigError, shown
 from harness.paths import conf_dir
 
 if TYPE_CHECKING:
-    from harness.cli.sweep import End
+    from harness.cli.ends import End
 
 # a config of the user's own (-cp) has no defaults list of ours: Hydra would leave files behind,
 # log to stdout and train one run after another
@@ -97,7 +97,7 @@ class Task:
 
     def tell(self) -> None:
         """Report the end of a grid, once for all its batches."""
-        from harness.cli.sweep import joined
+        from harness.cli.ends import joined
 
         if self.ends:
             joined(self.ends).tell()

@@ -15,32 +15,24 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from harness import system
 from harness.cli import outcome
+from harness.cli.ends import End, what_was_dropped
 from harness.cli.grid import Drawn
-from harness.cli.halving import Configuration, halve
+from harness.cli.halving import halve
+from harness.cli.jobs import Jobs, check_jobs, check_room, configurations, live, workers
 from harness.cli.launch import Launch
 from harness.cli.progress import WATCHED, progress
 from harness.cli.stopping import Stop, StoppedError, stop_signals
-from harness.components.metrics import having, select
-from harness.config.foreign import check_trainable
-from harness.config.groups import Data
 from harness.config.ids import sweep_id
-from harness.config.run import Known, RunConfig, build
-from harness.config.settings import Cluster, Halving, Tracking, read_cluster
-from harness.config.settings import Ledger as LedgerSettings
-from harness.data.remarks import data_notes
-from harness.errors import ConfigError, HarnessError
+from harness.config.run import RunConfig
+from harness.errors import HarnessError
 from harness.records.ledger import Ledger
 from harness.records.manifests import SweepManifest, new_single, new_sweep
 from harness.records.record import Evaluation
-from harness.records.saved import read_config
 from harness.render import console
-from harness.tracking.addresses import redacted, store_address
+from harness.tracking.addresses import redacted
 
 if TYPE_CHECKING:
-    from harness.data.dataset import Dataset
-    from harness.engine.cost import Need
     from harness.execution.interface import Executor, Place
     from harness.execution.rungs import Rung
     from harness.tracking.interface import NullTracker, Report
@@ -66,40 +58,6 @@ class Options:
 
 
 @dataclass(frozen=True, kw_only=True)
-class End:
-    """What a sweep's end reports: its rows, failures, manifest; whether MLflow has all of it."""
-
-    rows: Mapping[str, Mapping[str, Any]]
-    failed: Mapping[str, str]
-    manifest: SweepManifest
-    single: bool
-    tracked: bool
-    notes: tuple[str, ...] = ()
-
-    def tell(self) -> None:
-        """Print it on stdout."""
-        outcome.tell(
-            self.rows, self.failed, self.manifest, single=self.single, tracked=self.tracked
-        )
-        for note in self.notes:
-            print(note)
-
-
-def joined(parts: Sequence[End]) -> End:
-    """The end of a sweep that came in batches: the last batch's manifest names all runs."""
-    rows: dict[str, Mapping[str, Any]] = {}
-    failed: dict[str, str] = {}
-    for part in parts:
-        rows |= part.rows
-        failed |= part.failed
-    return dataclasses.replace(
-        parts[-1], rows=rows, failed={r: m for r, m in failed.items() if r not in rows},
-        tracked=all(part.tracked for part in parts),
-        notes=tuple(note for part in parts for note in part.notes),
-    )  # fmt: skip
-
-
-@dataclass(frozen=True, kw_only=True)
 class Outcome:
     """Per job, in order: the yardstick, or the exception that ended it; 0 after a dry run."""
 
@@ -108,22 +66,6 @@ class Outcome:
     exit_code: int = 0
     run_ids: tuple[str, ...] = ()  # per job, in order
     end: End | None = None  # of a part: what is left to report
-
-
-@dataclass(frozen=True, kw_only=True)
-class Jobs:
-    """A checked grid: `run_ids` a job in order (equal ones repeat), `runs` by id, each once."""
-
-    run_ids: tuple[str, ...]
-    runs: Mapping[str, RunConfig]
-    checksums: Mapping[Data, str]
-    tracking: Tracking
-    ledger: LedgerSettings
-    executor: str
-    cluster: Cluster
-    halving: Halving
-    sets: Mapping[Data, Dataset]
-    need: Need  # of the chunk that takes most memory
 
 
 def run_jobs_of(
@@ -140,13 +82,13 @@ def run_jobs_of(
         from harness.cli import dry_run
 
         dry_run.show(
-            jobs.runs, Ledger(jobs.ledger.dir), workers=_workers(jobs),
+            jobs.runs, Ledger(jobs.ledger.dir), workers=workers(jobs),
             tracked=jobs.tracking.name != "off", keep=jobs.ledger.weights,
             again=options.again, shape=options.drawn.lines() if options.drawn else (),
         )  # fmt: skip
         return Outcome(values=[0.0] * len(configs))
     ledger = Ledger(jobs.ledger.dir)
-    _check_disk(jobs, ledger)
+    check_room(jobs, ledger)
     if options.into is not None:
         ledger.read_sweep(options.into)  # an unknown one is refused before anything is made
     name = _sweep_id(jobs, options, ledger)
@@ -173,7 +115,7 @@ def run_jobs_of(
             if jobs.ledger.weights == "best" and not options.single:
                 ledger.keep_best_weights(manifest.sweep_id)
     tracked = told.parent_id is not None and not told.behind
-    notes = (_dropped(jobs, launch.dropped),) if launch.dropped else ()
+    notes = (what_was_dropped(jobs, launch.dropped),) if launch.dropped else ()
     end = End(
         rows=rows, failed=failed, manifest=manifest, single=options.single, tracked=tracked,
         notes=notes,
@@ -185,92 +127,6 @@ def run_jobs_of(
         values=values, sweep_id=None if options.single else manifest.sweep_id,
         exit_code=1 if failed else 0, run_ids=jobs.run_ids, end=end,
     )  # fmt: skip
-
-
-def _dropped(jobs: Jobs, dropped: Mapping[str, int]) -> str:
-    """What halving left out of the table, which holds finished runs alone."""
-    every = _configurations(jobs)
-    gone = sum(any(run_id in dropped for run_id in one.runs) for one in every)
-    return (
-        f"\nHalving dropped {gone} of {len(every)} configurations ({len(dropped)} runs) on the "
-        f"way: the best is the best of {len(every)}. The same sweep with halving.factor=null "
-        "completes them."
-    )
-
-
-def check_jobs(configs: Sequence[Mapping[str, Any]]) -> Jobs:
-    """Settings and data of every job; nothing is written. ConfigError or DataError if wrong."""
-    from harness.data.dataset import load_data
-    from harness.engine.cost import check_memory, largest_need
-    from harness.execution.interface import check_executor
-
-    known: Known = {}  # tens of thousands of points consist of a few dozen groups
-    runs = [read_config(config, known=known) for config in configs]
-    places: dict[str, Mapping[str, Any]] = {}
-    for config in configs:
-        around = [config.get(group) for group in ("tracking", "ledger", "engine", "halving")]
-        places.setdefault(repr(around), config)
-    surroundings = {_surroundings(config) for config in places.values()}
-    if len(surroundings) > 1:
-        raise ConfigError(
-            "tracking.*, ledger.*, halving.*, engine.executor, engine.ray.* or engine.slurm.* "
-            "differ between the runs of one sweep; allowed: one value each. Start a sweep for each."
-        )
-    check_trainable(runs, elsewhere=True)
-    sources = dict.fromkeys(run.data for run in runs)
-    sets = {data: load_data(data) for data in sources}
-    checksums = {data: found.sha256 for data, found in sets.items()}
-    tracking, kept, cluster, halving, executor = surroundings.pop()
-    if tracking.name != "off":
-        store_address(tracking.uri)
-    check_executor(executor)
-    from harness.engine.device import (
-        device_of,  # torch: loaded once all else is known to be right
-    )
-    from harness.engine.kernel import without_kernels
-
-    if executor == "local":
-        _check_device(runs)
-        need = check_memory(runs, sets, device_of(runs[0]))
-    else:  # other machines have other memories and cards: what does not fit there is halved there
-        need = largest_need(runs, sets)
-    for text in data_notes(runs, sets):
-        console.say(text)
-    if executor == "local" and (text := without_kernels(runs)):
-        console.say(text)
-    ids = tuple(run.run_id(checksums[run.data], device_of(run)) for run in runs)
-    return Jobs(
-        run_ids=ids, runs=dict(zip(ids, runs, strict=True)), checksums=checksums,
-        tracking=tracking, ledger=kept, executor=executor, cluster=cluster, halving=halving,
-        sets=sets, need=need,
-    )  # fmt: skip
-
-
-def _surroundings(
-    config: Mapping[str, Any],
-) -> tuple[Tracking, LedgerSettings, Cluster, Halving, str]:
-    tracking = build(Tracking, "tracking.", config.get("tracking") or {})
-    kept = build(LedgerSettings, "ledger.", config.get("ledger") or {})
-    halving = build(Halving, "halving.", config.get("halving") or {})
-    return tracking, kept, read_cluster(config), halving, read_config(config).engine.executor
-
-
-def _check_disk(jobs: Jobs, ledger: Ledger) -> None:
-    from harness.engine.cost import check_disk
-
-    done = ledger.finished(jobs.runs)
-    todo = [run for run_id, run in jobs.runs.items() if run_id not in done]
-    check_disk(todo, jobs.sets, ledger.root)
-
-
-def _check_device(runs: Sequence[RunConfig]) -> None:
-    import torch
-
-    if any(run.engine.device == "cuda" for run in runs) and not torch.cuda.is_available():
-        raise ConfigError(
-            "engine.device is 'cuda', but torch finds no CUDA card here; allowed here: auto, cpu. "
-            "A card needs its driver and torch's CUDA build: make setup TORCH=cuda."
-        )
 
 
 def _sweep_id(jobs: Jobs, options: Options, ledger: Ledger) -> str:
@@ -398,7 +254,7 @@ def _run_all(
         if jobs.halving.factor is None:
             train(todo, None)
         else:
-            halved = halve(_configurations(jobs), jobs.halving, place.ledger, train, stop.is_set)
+            halved = halve(configurations(jobs), jobs.halving, place.ledger, train, stop.is_set)
             launch.dropped = halved.dropped
             for run_id, step in halved.dropped.items():
                 tracker.dropped(run_id, step)
@@ -408,17 +264,6 @@ def _run_all(
     return failed
 
 
-def _configurations(jobs: Jobs) -> list[Configuration]:
-    """The grid's configurations, in its order, each with its seeds."""
-    from harness.engine.device import device_of
-
-    found: dict[str, dict[str, RunConfig]] = {}
-    for run_id, run in jobs.runs.items():
-        name = run.config_id(jobs.checksums[run.data], device_of(run))
-        found.setdefault(name, {})[run_id] = run
-    return [Configuration(runs) for runs in found.values()]
-
-
 def _place(jobs: Jobs, options: Options, name: str, ledger: Ledger) -> Place:
     from harness.execution.interface import Place
 
@@ -426,22 +271,7 @@ def _place(jobs: Jobs, options: Options, name: str, ledger: Ledger) -> Place:
     return Place(
         ledger=ledger, name=name, replace=options.again, cluster=jobs.cluster,
         weights=jobs.ledger.weights != "none",
-        processes=1 if options.single else _workers(jobs),
+        processes=1 if options.single else workers(jobs),
         checkpoint_seconds=jobs.ledger.checkpoint_seconds, say=console.say,
-        live=_live(jobs) if tracked else (WATCHED,),
+        live=live(jobs) if tracked else (WATCHED,),
     )  # fmt: skip
-
-
-def _live(jobs: Jobs) -> tuple[str, ...]:
-    """The curves that are shown while training goes on, those of a user's own metrics included."""
-    own = {f"{name}/val": None for run in jobs.runs.values() for name in run.train.metrics}
-    return tuple(dict.fromkeys([WATCHED, *select([*having(), *own], live=True)]))
-
-
-def _workers(jobs: Jobs) -> int:
-    asked = next(iter(jobs.runs.values())).engine.workers
-    if isinstance(asked, int):
-        return asked
-    from harness.engine.cost import workers_that_fit
-
-    return workers_that_fit(jobs.need, system.cores())

@@ -15,8 +15,8 @@ import pytest
 from harness import system
 from harness.cli import main as cli
 from harness.cli.gridsize import LIMIT
+from harness.cli.jobs import check_jobs
 from harness.cli.spelling import known_keys
-from harness.cli.sweep import check_jobs
 from harness.config.groups import Data, Engine, Model, Reg, Train
 from harness.config.keys import field_rules, nest
 from harness.config.run import RunConfig

@@ -12,8 +12,9 @@ import pytest
 
 from harness.cli import main as cli
 from harness.cli.command_line import run
+from harness.cli.jobs import check_jobs
 from harness.cli.stopping import StoppedError, Terminated, stop_signals
-from harness.cli.sweep import Options, check_jobs, run_jobs_of
+from harness.cli.sweep import Options, run_jobs_of
 from harness.config.run import run_config
 from harness.errors import ConfigError, DataError
 from harness.records.ledger import Ledger

@@ -237,7 +237,7 @@ def _nested(pairs):
 
 def fault_of_config(config, content=b""):
     """What is wrong with how a composed config is taken, or None; `content` stands in w.txt."""
-    from harness.cli.sweep import check_jobs
+    from harness.cli.jobs import check_jobs
     from harness.errors import HarnessError
 
     before, taken = Path.cwd(), True
