@@ -15,6 +15,7 @@ import pandas as pd
 
 from harness.analysis.effects import Swept
 from harness.analysis.levels import Key
+from harness.analysis.remarks import about_progress
 from harness.analysis.table import plain_rows
 from harness.components.metrics import OWN, metric_of
 from harness.config.labels import text
@@ -31,8 +32,8 @@ def headline(swept: Swept, floors: Mapping[str, float]) -> list[str]:
         ended = f"; {len(swept.failed)} failed or were stopped" if len(swept.failed) else ""
         return [f"No run of this sweep has finished{ended}."]
     parts = [
-        *best(swept, floors), *start(swept), *overfitting(swept), *strength(swept),
-        *influence(swept), *diverged(swept),
+        *about_progress(swept.table), *best(swept, floors), *start(swept), *overfitting(swept),
+        *strength(swept), *influence(swept), *diverged(swept),
     ]  # fmt: skip
     return parts or ["The runs carry no metric that this report knows."]
 
@@ -40,7 +41,8 @@ def headline(swept: Swept, floors: Mapping[str, float]) -> list[str]:
 def size(swept: Swept) -> str:
     """How many runs, configurations and seeds there are, and what failed."""
     n, configs = len(swept.runs), swept.runs["config"].nunique()
-    words = _count(n, "run")
+    left, ended = swept.table.unfinished, len(swept.table.runs)
+    words = f"{n:,} of {_count(ended + left, 'run')} so far" if left else _count(n, "run")
     if configs < n:
         even = n == configs * swept.replicates
         words += f": {_count(configs, 'configuration')} × " + (

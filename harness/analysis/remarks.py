@@ -19,10 +19,11 @@ CERTAIN = 10.0  # nats; see summary.end_summary
 def about_runs(table: SweepTable, found: SweepTable) -> list[str]:
     """Runs without numbers, and what the numbers of a known source prove."""
     status = table.runs["status"].tolist()
-    out = [
+    out = about_progress(table)
+    out += [
         f"{_runs(count)} {word.lower()}: no numbers of {_them(count)} here."
         for word in ("FAILED", "RUNNING", "KILLED")
-        if (count := status.count(word))
+        if (count := status.count(word)) and not (out and word != "FAILED")
     ]
     out += partial.remarks(found.rows(partial.READ))
     out += about_machines(found)
@@ -35,6 +36,20 @@ def about_runs(table: SweepTable, found: SweepTable) -> list[str]:
                 "(memorised/evidence), which no model does that has not seen them."
             )
     return out
+
+
+def about_progress(table: SweepTable) -> list[str]:
+    """How much of a sweep there is to see, where it has not ended: it runs, or was stopped."""
+    left = table.unfinished
+    if not left:
+        return []
+    seen = table.runs["status"].tolist().count("FINISHED")
+    sentence = (
+        f"Seen so far: {seen:,} finished {'run' if seen == 1 else 'runs'}; {_runs(left)} "
+        f"{'has' if left == 1 else 'have'} not ended, so that some settings may lack seeds or be "
+        "absent, and the best may change."
+    )
+    return [sentence]
 
 
 def about_machines(table: SweepTable) -> list[str]:

@@ -132,7 +132,7 @@ def part(table: SweepTable, run_id: str) -> SweepTable:
     """One run of a sweep, as a table of its own."""
     runs = table.runs[table.runs["run_id"] == run_id].reset_index(drop=True)
     meta = {**table.meta, "name": f"run {run_id[:8]}", "runs": 1, "part_of": table.meta["sweep_id"]}
-    for of_all in ("search", "confirms"):
+    for of_all in ("search", "confirms", "unfinished"):
         meta.pop(of_all, None)
     meta["sweeps"] = [{k: v for k, v in meta.items() if k != "sweeps"}]
 

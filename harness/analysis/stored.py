@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from harness.tracking.reader import MlflowReader
 
 ENVIRONMENT = ("version", "numerics", "torch", "platform", "device")  # tags harness.<name>
+ENDED = ("FINISHED", "FAILED")
 # provenance that no two runs share
 OF_ONE_RUN = ("started", "seconds", "start", "start_kind", "calibration")
 
@@ -48,11 +49,13 @@ def ledger_table(ledger: Ledger, sweep: SweepManifest) -> SweepTable:
     known = plain["provenance"] if plain else {}
     settings = list(dict.fromkeys(k for config in sweep.configs.values() for k in unnest(config)))
     kind = "run" if sweep.kind == "single" else "sweep"
+    ended = len({row["run_id"] for row in rows}.union(sweep.dropped))
     meta = {
         "sweep_id": sweep.sweep_id, "kind": sweep.kind, "name": f"{kind} {sweep.sweep_id[:8]}",
         "created": sweep.created_ms / 1000, "overrides": tuple(sweep.overrides),
         "experiment": sweep.tracking.get("experiment"), "source": "ledger",
-        "runs": len(sweep.run_ids), "data": {"sha256": known.get("data_sha256")},
+        "runs": len(sweep.run_ids), "unfinished": len(sweep.run_ids) - ended,
+        "data": {"sha256": known.get("data_sha256")},
         "environment": {k: v for k, v in known.items() if k not in OF_ONE_RUN},
         **own_words.of_manifest(sweep), "confirms": dict(sweep.confirms),
     }  # fmt: skip
@@ -89,6 +92,7 @@ def mlflow_table(store: MlflowReader, parent: Any) -> SweepTable:
         meta["search"] = json.loads(known)
     if floors := {k: v for k, v in parent.data.metrics.items() if metric_of(k).of_data}:
         meta["floors"] = floors
+    planned = int(tags["harness.runs"]) if "harness.runs" in tags else None
     rows: pd.DataFrame | list[dict[str, Any]]
     drawn: list[str] = []  # the curves that a table has
     some: list[Any] = []  # one finished child: its tags say what the data and the machine were
@@ -96,6 +100,7 @@ def mlflow_table(store: MlflowReader, parent: Any) -> SweepTable:
         rows, settings, overrides = read_runs_parquet(content)
         meta["overrides"] = _overrides(store, parent) if overrides is None else overrides
         meta["runs"] = len(rows)
+        ended = int(rows["status"].isin(ENDED).sum()) if len(rows) else 0
         drawn = shown_in("curves", [*having(), *map(str, rows.columns)])
         if "mlflow_run_id" in rows and len(rows):
             ids = rows.loc[rows["status"] == "FINISHED", "mlflow_run_id"].dropna().tolist()
@@ -108,8 +113,13 @@ def mlflow_table(store: MlflowReader, parent: Any) -> SweepTable:
         rows = [child_row(run) for run in children]
         settings = list(dict.fromkeys(key for run in children for key in run.data.params))
         meta["runs"] = len(children)
+        ended = sum(run.info.status in ENDED for run in children)
         meta["overrides"] = _overrides(store, parent)
         some = [run for run in children if run.info.status == "FINISHED"]
+    if planned is not None:
+        meta["runs"] = planned
+        if parent.info.status != "FINISHED":  # of one that finished, halving dropped the rest
+            meta["unfinished"] = planned - ended
     for run in some[:1]:
         meta |= _told(run.data.tags)
     if "mlflow.source.git.commit" in tags:

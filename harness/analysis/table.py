@@ -38,7 +38,8 @@ class SweepTable:
     (floats, nan where a run has none) and "warnings" (how many).
     meta: sweep_id, name, created (unix s), overrides, experiment, floors {name: nats}, data
     {name, sha256, ...}, environment {version, git_commit, ...}, source ("ledger" or the address);
-    `sweeps` lists these for each sweep read; the top level is the first one's.
+    runs: how many it has, unfinished: of how many of them nothing is known yet. `sweeps` lists
+    these for each sweep read; the top level is the first one's.
     """
 
     runs: pd.DataFrame
@@ -51,6 +52,11 @@ class SweepTable:
     def curves(self) -> pd.DataFrame:
         """Long table run_id, name, step, value; read on first use. At least loss/* and nll/*."""
         return self.load_curves()
+
+    @property
+    def unfinished(self) -> int:
+        """Runs of these sweeps that still train, wait, or were stopped with the sweep."""
+        return sum(one.get("unfinished", 0) for one in self.meta["sweeps"])
 
     @cached_property
     def varying(self) -> tuple[str, ...]:

@@ -51,13 +51,13 @@ def compare_verb(
     out = _console()
     of = _sources(table.meta["sweeps"])
     taken = sum(row["n"] for row in found.rows)
+    total = len(table.runs) + table.unfinished
     if not taken:
         raise HarnessError(
-            f"none of the {len(table.runs)} runs{of} has finished; the command that began it goes "
-            "on with it."
+            f"none of the {total} runs{of} has finished; the command that began it goes on with it."
         )
-    some = "" if taken == len(table.runs) else f"{taken} of "
-    every = f"{some}{len(table.runs)} run{'' if len(table.runs) == 1 else 's'}{of}"
+    some = "" if taken == total else f"{taken} of "
+    every = f"{some}{total} run{'' if total == 1 else 's'}{of}"
     out.print(every, style="bold", markup=False)
     out.print()
     show(found, out)
