@@ -103,7 +103,7 @@ class Comparison:
         return pd.DataFrame(rows, columns=None if rows else [*self.keys, "n"])
 
 
-def compare(
+def compare(  # noqa: PLR0913  public, and each is a keyword of its own
     runs: SweepTable | Iterable[RunRecord], *, by: str | Sequence[str] = (),
     metrics: str | Sequence[str] = (), where: Given = (), baseline: Given = (),
     sort: str = "", rates: str = "best",
@@ -146,7 +146,7 @@ def compare(
     if base := conditions(table, baseline):
         selected(found, base)
         differences = differences_to(
-            found, values_NM, code_N, len(labels), base, names, skip=(LR,) if at_best else ()
+            found, values_NM, code_N, base, names, skip=(LR,) if at_best else ()
         )
     order = Order(table, by, sort, headline, measure)
     places = order.places(found, code_N, rows)

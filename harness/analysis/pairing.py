@@ -19,10 +19,12 @@ if TYPE_CHECKING:
 
 
 def differences_to(
-    table: SweepTable, values_NM: Any, code_N: Any, groups: int, base: Sequence[Condition],
+    table: SweepTable, values_NM: Any, code_N: Any, base: Sequence[Condition],
     names: Sequence[str], *, skip: Sequence[str],
 ) -> list[dict[str, dict[str, Any]]]:  # fmt: skip
     """Each run minus the run that has the baseline's settings and the same seeds, by group.
+
+    code_N: each run's group, counted from 0; none is empty.
 
     Pairs share initial weights, batches and split, so that their differences vary less than their
     values do. Where a group pools settings, a seed's differences are averaged first: the unit of
@@ -37,7 +39,7 @@ def differences_to(
         np.flatnonzero(is_base), np.flatnonzero(~is_base), list(zip(rest, seeds, strict=True))
     )
     place = [table.metrics.index(n) for n in names if n in table.metrics]
-    of_group: list[list[tuple[int, int]]] = [[] for _ in range(groups)]
+    of_group: list[list[tuple[int, int]]] = [[] for _ in range(1 + int(max(code_N)))]
     for i, j in met:
         of_group[int(code_N[j])].append((i, j))
     out = []

@@ -214,10 +214,10 @@ def as_plain(
 
 def lines(
     record: RunRecord, samples: Sequence[Sample], sizes: Mapping[str, int] | None,
-    temperature: float, seed: int, calibrated: bool = False, width: int | None = None,
+    temperature: float, seed: int, calibrated: bool = False,
 ) -> list[str]:  # fmt: skip
     """The words in columns with their marks, then what the marks mean and how many there are."""
-    width = width or shutil.get_terminal_size().columns
+    width = shutil.get_terminal_size().columns
     running = record.config.data.spec.running
     many = "1 word" if len(samples) == 1 else f"{len(samples)} words"
     if running:

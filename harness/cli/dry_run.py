@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from harness.components.metrics import having
 from harness.config.run import RunConfig
+from harness.config.settings import Ledger as LedgerSettings
 from harness.data.dataset import Dataset, load_data
 from harness.engine import cost as footprint
 from harness.engine.chunk import Chunk
@@ -38,16 +39,16 @@ class Cost:
 
 
 def show(
-    runs: Mapping[str, RunConfig], ledger: Ledger, *, workers: int, tracked: bool, keep: str,
+    runs: Mapping[str, RunConfig], settings: LedgerSettings, *, workers: int, tracked: bool,
     again: bool, shape: Sequence[str] = (),
 ) -> None:  # fmt: skip
     """Print every job, how they are fused, and what training the unfinished ones would cost.
 
-    keep: as ledger.weights. again: finished runs are trained once more. shape: lines that say how
+    settings: of the ledger. again: finished runs are trained once more. shape: lines that say how
     the grid was made and thinned.
     """
     names = run_names(runs)
-    finished = ledger.finished(runs)
+    finished, keep = Ledger(settings.dir).finished(runs), settings.weights
     for run_id in runs:
         print(f"{run_id}  {'finished  ' if run_id in finished else ''}{names[run_id]}")
     todo = [run for run_id, run in runs.items() if again or run_id not in finished]

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 PLAIN_WIDTH = 120  # columns where stdout is no terminal and COLUMNS is not set
 
 
-def compare_verb(
+def compare_verb(  # noqa: PLR0913  one argument an option
     sweeps: Sequence[str], by: Sequence[str], metrics: Sequence[str], where: Sequence[str],
     baseline: Sequence[str], sort: str, all_rates: bool, as_json: bool, as_csv: bool,
     ledger: str | None, uri: str | None,

@@ -111,7 +111,7 @@ def report(sweeps: tuple[str, ...], out: str | None, ledger: str | None, uri: st
 @JSON
 @LEDGER
 @URI
-def sample(
+def sample(  # noqa: PLR0913  one argument an option
     run: str, n: int | None, temperature: float, seed: int, calibrated: bool, as_json: bool,
     ledger: str | None, uri: str | None,
 ) -> int:  # fmt: skip

@@ -82,9 +82,9 @@ def run_jobs_of(
         from harness.cli import dry_run
 
         dry_run.show(
-            jobs.runs, Ledger(jobs.ledger.dir), workers=workers(jobs),
-            tracked=jobs.tracking.name != "off", keep=jobs.ledger.weights,
-            again=options.again, shape=options.drawn.lines() if options.drawn else (),
+            jobs.runs, jobs.ledger, workers=workers(jobs), again=options.again,
+            tracked=jobs.tracking.name != "off",
+            shape=options.drawn.lines() if options.drawn else (),
         )  # fmt: skip
         return Outcome(values=[0.0] * len(configs))
     ledger = Ledger(jobs.ledger.dir)
@@ -152,7 +152,7 @@ def _manifest(
     return ledger.read_sweep(options.into).joined(fresh)
 
 
-def _train(
+def _train(  # noqa: PLR0913  the parts of one sweep, each of another package
     jobs: Jobs, options: Options, manifest: SweepManifest, finished: set[str], place: Place,
     executor: Executor | None, launch: Launch,
 ) -> tuple[dict[str, str], Report]:  # fmt: skip
@@ -209,7 +209,7 @@ def _close(tracker: NullTracker, stop: Stop) -> Report:
         note.cancel()
 
 
-def _run_all(
+def _run_all(  # noqa: PLR0913  the parts of one sweep, each of another package
     jobs: Jobs, todo: Mapping[str, RunConfig], executor: Executor, place: Place,
     tracker: NullTracker, stop: threading.Event, launch: Launch, *, quiet: bool,
 ) -> dict[str, str]:  # fmt: skip

@@ -22,7 +22,7 @@ from harness.errors import ConfigError, nearest, shown
 SEED_LIMIT = 2**32 - 1
 
 
-def knob(
+def knob(  # noqa: PLR0913  each is a keyword, and a field gives two or three
     default: Any,
     *,
     low: float | None = None,

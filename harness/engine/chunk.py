@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -20,7 +21,7 @@ from harness.engine.diagnostics import unit_metrics
 from harness.engine.kernel import kernel_of
 from harness.engine.native.backend import Native
 from harness.engine.stacked import Stacked
-from harness.engine.summary import finish, start_summary
+from harness.engine.summary import Trained, finish, start_summary
 from harness.records.record import RunRecord
 from harness.theory.advice import StartVerdict
 
@@ -37,8 +38,9 @@ class Paused(Interrupted):
     """The step at which the chunk was to pause is reached; the states have been handed out."""
 
 
-class Chunk:
-    """K runs of one shape and one data set, trained together from step 0 or from saved states.
+@dataclass(frozen=True, kw_only=True)
+class Hooks:
+    """Who hears of a chunk while it trains, and who may stop it.
 
     on_evaluation(step, {k: values}) hears every evaluation and on_step(step) every few steps;
     on_states(states) is handed the runs' states when `wants_states()` says so; `stopping()` true
@@ -46,20 +48,25 @@ class Chunk:
     evaluation, `run` raises Paused, after on_states.
     """
 
+    on_evaluation: Callable[[int, Mapping[int, Mapping[str, float]]], None] | None = None
+    on_step: Callable[[int], None] | None = None
+    on_states: Callable[[dict[int, State]], None] | None = None
+    wants_states: Callable[[], bool] = lambda: False
+    stopping: Callable[[], bool] = lambda: False
+    pause_at: int | None = None
+
+
+class Chunk:
+    """K runs of one shape and one data set, trained together from step 0 or from saved states."""
+
     def __init__(
         self, runs: Sequence[RunConfig], data: Dataset, *, states: Sequence[State] | None = None,
-        on_evaluation: Callable[[int, Mapping[int, Mapping[str, float]]], None] | None = None,
-        on_step: Callable[[int], None] | None = None,
-        on_states: Callable[[dict[int, State]], None] | None = None,
-        wants_states: Callable[[], bool] = lambda: False,
-        stopping: Callable[[], bool] = lambda: False, pause_at: int | None = None,
+        hooks: Hooks | None = None,
     ) -> None:  # fmt: skip
-        self.pause_at = pause_at
+        self.hooks = hooks or Hooks()
         self.given, self.data = list(runs), data
         self.runs = [resolve(run) for run in runs]
         first = self.runs[0]
-        self.on_evaluation, self.on_step, self.on_states = on_evaluation, on_step, on_states
-        self.wants_states, self.stopping = wants_states, stopping
         self.K, self.steps = len(runs), first.train.steps
         self.eval_every = first.train.eval_every
         self.backend: Backend = BACKENDS[kernel_of(first)](self.runs, data)
@@ -88,9 +95,9 @@ class Chunk:
             if step == self.steps or all(w is not None for w in self.final):
                 return self._finish()
             self._boundary()
-            if step == self.pause_at:
-                if self.on_states is not None:
-                    self.on_states(self.states())
+            if step == self.hooks.pause_at:
+                if self.hooks.on_states is not None:
+                    self.hooks.on_states(self.states())
                 raise Paused
             going = [k for k in range(self.K) if self.final[k] is None]
             if looked:
@@ -139,8 +146,8 @@ class Chunk:
                 self.diverged[k] = step
             if bad or self._out_of_patience(k):
                 self.final[k] = self.backend.weights(k)
-        if self.on_evaluation is not None and found:
-            self.on_evaluation(step, found)
+        if self.hooks.on_evaluation is not None and found:
+            self.hooks.on_evaluation(step, found)
 
     def _out_of_patience(self, k: int) -> bool:
         patience = self.runs[k].train.early_stopping
@@ -168,11 +175,12 @@ class Chunk:
         self.summary[k].update(values | theory)
 
     def _boundary(self) -> None:
-        if self.on_step is not None:
-            self.on_step(self.step)
-        stop = self.stopping()
-        if self.on_states is not None and (stop or self.wants_states()):
-            self.on_states(self.states())
+        hooks = self.hooks
+        if hooks.on_step is not None:
+            hooks.on_step(self.step)
+        stop = hooks.stopping()
+        if hooks.on_states is not None and (stop or hooks.wants_states()):
+            hooks.on_states(self.states())
         if stop:
             raise Interrupted
 
@@ -229,15 +237,14 @@ class Chunk:
                 self.backend.load(k, weights)
         last = self.backend.evaluations(self.data.held)
         looks = last.looks(range(self.K), closely=False)
-        records = [
-            finish(
-                self.given[k], self.data, series=self.series[k], start=self.summary[k],
-                begun=self.begun[k], diverged_step=self.diverged[k],
-                weights=self.backend.weights(k), device=self.runs[k].engine.device,
-                started=self.started, seconds=self.seconds / self.K, look=look,
-                pairs=last.set.splits,
-            )
-            for k, look in looks
-        ]  # fmt: skip
+        records = []
+        for k, look in looks:
+            trained = Trained(
+                series=self.series[k], start=self.summary[k], begun=self.begun[k],
+                diverged_step=self.diverged[k], weights=self.backend.weights(k),
+                device=self.runs[k].engine.device, started=self.started,
+                seconds=self.seconds / self.K, look=look, pairs=last.set.splits,
+            )  # fmt: skip
+            records.append(finish(self.given[k], self.data, trained))
         self.evaluating += time.perf_counter() - self.clock
         return records

@@ -28,21 +28,24 @@ def padded(size: int, multiple: int) -> int:
 
 
 class Linear:
-    """K affine maps side by side: weight (K, I_, O_), bias (K, O_); gradients beside them."""
+    """K affine maps side by side: weight (K, I_, O_), bias (K, O_); gradients beside them.
+
+    like: dtype and device, as torch.zeros takes them.
+    """
 
     def __init__(
         self, K: int, fan_in: int, fan_out: int, *, ends: tuple[bool, bool], bias: bool,
-        dtype: torch.dtype, device: torch.device,
+        like: Mapping[str, Any],
     ) -> None:  # fmt: skip
         wide_in = padded(fan_in, 32 if ends[0] else 8)
         wide_out = padded(fan_out, 32 if ends[1] else 8)
         self.fan_in, self.fan_out = fan_in, fan_out
-        self.weight = torch.zeros(K, wide_in, wide_out, dtype=dtype, device=device)
+        self.weight = torch.zeros(K, wide_in, wide_out, **like)
         self.weight_grad = torch.zeros_like(self.weight)
         self.bias: Tensor | None = None
         self.bias_grad: Tensor | None = None
         if bias:
-            self.bias = torch.zeros(K, wide_out, dtype=dtype, device=device)
+            self.bias = torch.zeros(K, wide_out, **like)
             self.bias_grad = torch.zeros_like(self.bias)
 
     def forward(self, x_KBI: Tensor, *, out: Tensor, times: float = 1.0) -> Tensor:
@@ -74,9 +77,8 @@ class BatchNorm:
     the biased variance, the running variance updated by the unbiased one.
     """
 
-    def __init__(self, K: int, width: int, dtype: torch.dtype, device: torch.device) -> None:
+    def __init__(self, K: int, width: int, like: Mapping[str, Any]) -> None:
         wide = padded(width, 8)
-        like: dict[str, Any] = {"dtype": dtype, "device": device}
         self.gamma = torch.zeros(K, wide, **like)
         self.beta = torch.zeros(K, wide, **like)
         self.gamma_grad, self.beta_grad = torch.zeros_like(self.gamma), torch.zeros_like(self.beta)
@@ -133,17 +135,17 @@ class Network:
             shape = first["embedding.weight"].shape
             self.embedding = torch.zeros(K, *shape, dtype=dtype, device=device)
             self.embedding_grad = torch.zeros_like(self.embedding)
+        like = {"dtype": dtype, "device": device}
         self.layers: list[Linear] = []
         self.norms: list[BatchNorm | None] = []
         for i, name in enumerate(self.layer_names):
             fan_in, fan_out = first[f"{name}.weight"].shape
             ends = (i == 0, i == len(self.layer_names) - 1)
             self.layers.append(
-                Linear(K, fan_in, fan_out, ends=ends, bias=f"{name}.bias" in first,
-                       dtype=dtype, device=device)
-            )  # fmt: skip
+                Linear(K, fan_in, fan_out, ends=ends, bias=f"{name}.bias" in first, like=like)
+            )
             normed = f"{name}.gamma" in first
-            self.norms.append(BatchNorm(K, fan_out, dtype, device) if normed else None)
+            self.norms.append(BatchNorm(K, fan_out, like) if normed else None)
         for k, run in enumerate(weights):
             self.load(k, {n: torch.from_numpy(a) for n, a in run.items()})
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
@@ -130,51 +131,66 @@ def _label_entropy(data: Dataset) -> float:
     return float(-(share_V * np.log(share_V)).sum())
 
 
-def finish(
-    run: RunConfig, data: Dataset, *, series: Series, start: Mapping[str, float],
-    begun: StartVerdict, look: Look, diverged_step: int | None, weights: Mapping[str, Tensor],
-    device: str, started: float, seconds: float, pairs: Mapping[str, SplitPairs],
-) -> RunRecord:  # fmt: skip
-    """One run's record. `look` is the last, over `pairs`; `start` holds the metrics at step 0 with
-    the theory beside them, `begun` the verdict on them.
+@dataclass(frozen=True, kw_only=True)
+class Trained:
+    """What a chunk knows of one run at its end.
+
+    start: the metrics at step 0 with the theory beside them, `begun` the verdict on them; look:
+    the last one, over `pairs`; started: Unix time; seconds: the run's share of the chunk's.
     """
-    last = {n: v for n, v in look.values.items() if n != "nll_calibrated/val"}
-    summary = {**start, **last}
+
+    series: Series
+    start: Mapping[str, float]
+    begun: StartVerdict
+    look: Look
+    diverged_step: int | None
+    weights: Mapping[str, Tensor]
+    device: str
+    started: float
+    seconds: float
+    pairs: Mapping[str, SplitPairs]
+
+
+def finish(run: RunConfig, data: Dataset, trained: Trained) -> RunRecord:
+    """One run's record."""
+    last = {n: v for n, v in trained.look.values.items() if n != "nll_calibrated/val"}
+    summary = {**trained.start, **last}
     lows = _floors(data)
-    fair = {} if diverged_step is not None else look.fair
+    fair = {} if trained.diverged_step is not None else trained.look.fair
     few = too_few(data)
-    summary |= lows | fair | end_summary(data, last, pairs["train"].n)
-    curves = {n: (np.asarray(s, np.int64), np.asarray(v)) for n, (s, v) in series.items()}
+    summary |= lows | fair | end_summary(data, last, trained.pairs["train"].n)
+    curves = {n: (np.asarray(s, np.int64), np.asarray(v)) for n, (s, v) in trained.series.items()}
     label, judged = judge(
         curves,
         unigram=lows.get("floor/unigram", _label_entropy(data)),
         context_floor=lows.get("floor/context"),
-        diverged_step=diverged_step,
-        calibrated=_calibrated_ends(run, data, fair, look.logits, pairs),
+        diverged_step=trained.diverged_step,
+        calibrated=_calibrated_ends(run, data, fair, trained.look.logits, trained.pairs),
     )
     summary |= judged
-    if fair and (fair_curve := series.get("nll_calibrated/val")):
+    if fair and (fair_curve := trained.series.get("nll_calibrated/val")):
         summary["best/nll_calibrated_val"] = min(fair_curve[1])
-    norm = weight_norm(weights)
+    norm = weight_norm(trained.weights)
     if math.isfinite(norm):
         summary["weights/norm"] = norm
-    steps = series.get("nll/train", ([0], []))[0][-1:] or [0]
-    if seconds > 0 and steps[0]:
-        summary["speed/run_steps_per_s"] = steps[0] / seconds
-    for name, (_, values) in series.items():  # the last look inside the layers
+    steps = trained.series.get("nll/train", ([0], []))[0][-1:] or [0]
+    if trained.seconds > 0 and steps[0]:
+        summary["speed/run_steps_per_s"] = steps[0] / trained.seconds
+    for name, (_, values) in trained.series.items():  # the last look inside the layers
         if values and metric_of(name).kept:
             summary.setdefault(name, values[-1])
-    warnings = [begun.words if begun.warns else "", *remarks(data, summary)]
-    if diverged_step is not None:
-        warnings.insert(0, f"diverged at step {diverged_step}: lower optim.lr ({run.optim.lr:g})")
+    warnings = [trained.begun.words if trained.begun.warns else "", *remarks(data, summary)]
+    if trained.diverged_step is not None:
+        at = trained.diverged_step
+        warnings.insert(0, f"diverged at step {at}: lower optim.lr ({run.optim.lr:g})")
     return RunRecord(
         config=run,
-        run_id=run.run_id(data.sha256, device),
-        config_id=run.config_id(data.sha256, device),
+        run_id=run.run_id(data.sha256, trained.device),
+        config_id=run.config_id(data.sha256, trained.device),
         series=curves,
         summary=summary,
         verdict=label,
-        weights=weights,
+        weights=trained.weights,
         symbols=data.symbols,
         warnings=tuple(w for w in warnings if w),
         provenance={
@@ -182,10 +198,10 @@ def finish(
             "data_sha256": data.sha256,
             "numerics": NUMERICS,
             **bits_of(run),
-            "start": begun.words,
-            "start_kind": begun.kind,
-            "started": started,
-            "seconds": seconds,
+            "start": trained.begun.words,
+            "start_kind": trained.begun.kind,
+            "started": trained.started,
+            "seconds": trained.seconds,
             **({"calibration": told(fair)} if fair else {"calibration": few} if few else {}),
             **({"components": foreign} if (foreign := stored_components([run])) else {}),
         },

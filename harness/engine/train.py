@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 from harness.config.foreign import check_trainable
 from harness.config.run import RunConfig
 from harness.data.dataset import Dataset, load_data
-from harness.engine.chunk import Chunk
+from harness.engine.chunk import Chunk, Hooks
 from harness.engine.cost import check_memory
 from harness.engine.device import device_of, one_thread
 from harness.engine.plan import chunks
@@ -63,7 +63,7 @@ def train(
                 progress(before + step * len(part), total)
 
         with one_thread():
-            finished = Chunk(part, todo[names[0]][1], on_step=report).run()
+            finished = Chunk(part, todo[names[0]][1], hooks=Hooks(on_step=report)).run()
         done += sum(run.train.steps for run in part)
         report(0, (), done)
         if ledger is not None:

@@ -34,7 +34,7 @@ import torch
 
 from harness.config.run import Known, RunConfig, run_config
 from harness.data.dataset import load_data
-from harness.engine.chunk import Chunk, Interrupted, Paused, State
+from harness.engine.chunk import Chunk, Hooks, Interrupted, Paused, State
 from harness.engine.device import device_of, one_thread
 from harness.engine.kernel import bits_of
 from harness.execution.rungs import Rung
@@ -263,12 +263,12 @@ def _train(
 
     began = time.perf_counter()
     with one_thread():
-        chunk = Chunk(
-            runs, data, states=states or None, on_evaluation=on_evaluation,
-            on_step=on_step, on_states=on_states, stopping=work.stopping,
+        hooks = Hooks(
+            on_evaluation=on_evaluation, on_step=on_step, on_states=on_states,
             wants_states=lambda: time.monotonic() - saved_at >= work.checkpoint_seconds,
-            pause_at=None if rung is None else rung.step(runs[0]),
+            stopping=work.stopping, pause_at=None if rung is None else rung.step(runs[0]),
         )  # fmt: skip
+        chunk = Chunk(runs, data, states=states or None, hooks=hooks)
         try:
             records = chunk.run()
         finally:

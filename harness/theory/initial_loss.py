@@ -85,7 +85,7 @@ def _initial_loss(model: Model, init: ResolvedInit, loss: Loss, known: Facts) ->
     saturated = share, f"{model.activation} units of {layer} are {fault}"
     return InitialLoss(
         uniform=uniform, expected=expected, sd=sd, logit_std=s, layers=_layers(signal, s),
-        caveats=_caveats(signal, model, init, loss, known, expected, sd),
+        caveats=_caveats(signal, model, init, loss, known, (expected, sd)),
         smart_start=smart,
         advice=advise(init, uniform, expected, smart, saturated, start),
         z_limit=z_limit(layer.fan_in for layer in layers(model, init, known)), dead=signal.dead,
@@ -239,9 +239,13 @@ def _binary_spread(signal: Signal, law: LogitLaw, loss: Loss, known: Facts) -> f
 
 def _caveats(
     signal: Signal, model: Model, init: ResolvedInit, loss: Loss, known: Facts,
-    expected: float | None, sd: float | None,
+    found: tuple[float | None, float | None],
 ) -> tuple[str, ...]:  # fmt: skip
-    """Where the theory's assumptions are strained, with the size of the likely error."""
+    """Where the theory's assumptions are strained, with the size of the likely error.
+
+    found: the expected loss and its spread over draws.
+    """
+    expected, sd = found
     out = []
     if signal.overflow:
         return ("activations grow past what float32 holds: no finite loss can be expected",)

@@ -18,7 +18,7 @@ import dataclasses
 import math
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -65,6 +65,19 @@ class Pairs:
     left: NDArray[np.integer[Any]]
     right: NDArray[np.integer[Any]]
     level: NDArray[np.int64]
+
+
+class Preactivations(NamedTuple):
+    """Second moments of a layer's preactivations, and how they vary over draws.
+
+    q (S,) the variance of each example's; own (S,) the relative variance of q; k (M,) the
+    covariance of two examples'; common (M,) the relative covariance of their q.
+    """
+
+    q: Array
+    own: Array
+    k: Array
+    common: Array
 
 
 @dataclass(frozen=True)
@@ -132,9 +145,9 @@ def _features(
             own, common = np.zeros_like(own), np.zeros_like(common)
         if overflow or q.max(initial=0.0) > OVERFLOW:  # nothing is known from here on
             overflow, q, k = True, np.ones_like(q), np.ones_like(k)
-            state, _ = _activated(phi, layer, q, own, k, common, pairs)
+            state, _ = _activated(phi, layer, Preactivations(q, own, k, common), pairs)
             continue
-        state, row = _activated(phi, layer, q, own, k, common, pairs)
+        state, row = _activated(phi, layer, Preactivations(q, own, k, common), pairs)
         table.append((layer.name, *row))
     return state, pairs, tuple(table), overflow
 
@@ -188,20 +201,21 @@ def _points(facts: Facts) -> tuple[State, Pairs]:
     return state, Pairs(weight, left, right, np.zeros_like(left))
 
 
-def _linear(layer: Layer, state: State, pairs: Pairs) -> tuple[Array, Array, Array, Array]:
-    """(q, relative variance of q, k, relative covariance of two q) of a layer's preactivations."""
+def _linear(layer: Layer, state: State, pairs: Pairs) -> Preactivations:
+    """A layer's affine map of second moments."""
     gain, bias = layer.weight**2 * layer.fan_in, layer.bias.std**2
     q = gain * state.square + bias
     share = np.divide(gain, q, out=np.zeros_like(q), where=q > 0)  # nothing varies where q is 0
     own = share**2 * np.maximum(state.scatter, 0.0)
     common = share[pairs.left] * share[pairs.right] * state.together
-    return q, own, gain * state.product + bias, common
+    return Preactivations(q, own, gain * state.product + bias, common)
 
 
 def _activated(
-    phi: ActivationSpec, layer: Layer, q: Array, own: Array, k: Array, common: Array, pairs: Pairs
+    phi: ActivationSpec, layer: Layer, pre: Preactivations, pairs: Pairs
 ) -> tuple[State, tuple[float, float, float]]:
     """One layer's activations from its preactivations."""
+    q, own, k, common = pre
     x, w = normal_nodes()
     left, right = pairs.left, pairs.right
     offset, share = np.zeros(1), np.ones(1)

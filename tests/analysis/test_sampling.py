@@ -185,11 +185,12 @@ def test_points_have_no_words():
         sample(train([run])[0])
 
 
-def test_eighty_columns_hold_every_line(record):
+def test_eighty_columns_hold_every_line(record, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
     words, sizes = sample(record, 60)
     words.append(Sample(word="x" * 200, place="new", cut=True))
     words.append(Sample(word="", place="train"))
-    lines = sampling.lines(record, words, sizes, 1.0, 0, width=80)
+    lines = sampling.lines(record, words, sizes, 1.0, 0)
     assert [line for line in lines if len(line) > 80 and "xxx" not in line] == []
     text = "\n".join(lines)
     assert "(empty) *" in text and "xxx..." in text

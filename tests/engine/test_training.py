@@ -13,7 +13,7 @@ from harness.config.groups import Data, Engine, Init, Loss, Model, Optim, Reg, T
 from harness.config.run import RunConfig
 from harness.data.dataset import load_data
 from harness.engine.batches import BLOCK
-from harness.engine.chunk import Chunk, Interrupted
+from harness.engine.chunk import Chunk, Hooks, Interrupted
 from harness.engine.device import one_thread
 from harness.engine.initialization import initial_weights
 from harness.engine.stacked import Stacked
@@ -250,7 +250,8 @@ def test_an_interrupted_chunk_goes_on_with_the_same_bits(cut, optim):
     whole = train(runs)
     data, kept = load_data(SMALL), {}
     with one_thread():
-        first = Chunk(runs, data, on_states=kept.update, stopping=lambda: first.step >= cut)
+        hooks = Hooks(on_states=kept.update, stopping=lambda: first.step >= cut)
+        first = Chunk(runs, data, hooks=hooks)
         with pytest.raises(Interrupted):
             first.run()
         states = [kept[k] for k in (4, 1, 3)]  # resumed in another company and order

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
-def step(
+def step(  # noqa: PLR0913  an optimizer takes each of its settings by name
     param: Tensor, grad: Tensor, state: Sequence[Tensor], scratch: Sequence[Tensor],
     rate: Tensor, t: int, *, momentum: Tensor,
 ) -> None:  # fmt: skip

@@ -46,18 +46,9 @@ def heat_figure(
     limits = float(known.min()), float(np.quantile(known, 0.95))
     with style.draw():
         panels = [
-            _panel(
-                table,
-                lost,
-                x,
-                y,
-                limits,
-                heading,
-                f"{name[0]}{name[-1]}{i}-",
-                f"{title}{', ' + heading if heading else ''}",
-            )
-            for i, ((_, heading, _), (table, lost)) in enumerate(zip(groups, cells, strict=True))
-            if np.isfinite(table).any() or lost.any()
+            _panel(grid, pair, limits, heading, f"{name[0]}{name[-1]}{i}-", title)
+            for i, ((_, heading, _), grid) in enumerate(zip(groups, cells, strict=True))
+            if np.isfinite(grid[0]).any() or grid[1].any()
         ]
     rest = [
         k
@@ -88,9 +79,10 @@ def _cells(swept: Swept, metric: str, x: Key, y: Key, mask: Any) -> tuple[Any, A
 
 
 def _panel(
-    table: Any, lost: Any, x: Key, y: Key, limits: tuple[float, float], heading: str, prefix: str,
-    title: str,
+    grid: tuple[Any, Any], over: tuple[Key, Key], limits: tuple[float, float], heading: str,
+    prefix: str, title: str,
 ) -> style.Panel:  # fmt: skip
+    (table, lost), (x, y) = grid, over
     left = 0.3 + 0.07 * max(len(label) for label in y.labels)
     height = max(1.6, min(3.4, 0.75 + 0.32 * len(y.labels)))
     figure, axes = style.canvas(right=0.05, height=height)
@@ -127,7 +119,8 @@ def _panel(
         side.set_visible(False)
     axes.set_xlabel(x.name)
     axes.set_ylabel(y.name)
-    return style.panel(figure, title=heading, alt=_words(table, x, y, title), prefix=prefix)
+    alt = f"{title}{', ' + heading if heading else ''}"
+    return style.panel(figure, title=heading, alt=_words(table, x, y, alt), prefix=prefix)
 
 
 def _square(column: int, row: int, fill: str) -> Any:

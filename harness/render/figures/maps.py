@@ -78,7 +78,7 @@ def map_figure(swept: Swept) -> style.Figure | None:
     limits = float(known.min()), _highest(swept, known)
     with style.draw():
         panels = [
-            _panel(grid, x, y, limits, heading, metric, f"m{i}-")
+            _panel(grid, axes, limits, heading, metric, f"m{i}-")
             for i, ((_, heading, _), grid) in enumerate(zip(groups, grids, strict=True))
         ]
     lost = int((swept.runs["verdict"] == "diverged").sum())
@@ -136,11 +136,11 @@ def colours_of(
 
 
 def _panel(
-    grid: tuple[Any, Any], x: Axis, y: Axis, limits: tuple[float, float], heading: str,
+    grid: tuple[Any, Any], over: tuple[Axis, Axis], limits: tuple[float, float], heading: str,
     metric: str, prefix: str,
 ) -> style.Panel:  # fmt: skip
+    (mean, lost), (x, y) = grid, over
     figure, axes = style.canvas(right=0.95, width=SIDE + 0.95, height=SIDE)
-    mean, lost = grid
     axes.grid(visible=False)
     axes.imshow(colours_of(mean, lost, limits), origin="lower", aspect="auto", interpolation="none")
     for which, axis in (("x", x), ("y", y)):

@@ -25,8 +25,7 @@ SPLITS = (
 
 def path_figure(swept: Swept, floors: Mapping[str, float]) -> style.Figure | None:
     """Panels of nll and weight norm over reg.strength, one a loss; None where it is not swept."""
-    key = swept.keys.get(STRENGTH)
-    if key is None or not any(len(swept.known(metric)) for metric, *_ in SPLITS):
+    if STRENGTH not in swept.keys or not any(len(swept.known(metric)) for metric, *_ in SPLITS):
         return None
     panels, caught = [], {}
     with style.draw():
@@ -34,7 +33,7 @@ def path_figure(swept: Swept, floors: Mapping[str, float]) -> style.Figure | Non
             kept, held = swept.hold_best([STRENGTH, "loss.name"], mask)
             kept &= (swept.runs["verdict"] != "diverged").to_numpy()
             if any(swept.runs[m][kept].notna().any() for m, *_ in SPLITS if m in swept.runs):
-                panels.append(_panel(swept, key, kept, floors, heading, f"r{place}-", loss))
+                panels.append(_panel(swept, kept, floors, heading, f"r{place}-", loss))
                 caught[loss] = held
     if not panels:
         return None
@@ -48,9 +47,9 @@ def path_figure(swept: Swept, floors: Mapping[str, float]) -> style.Figure | Non
 
 
 def _panel(
-    swept: Swept, key: Key, mask: Any, floors: Mapping[str, float], heading: str, prefix: str,
-    facet: str,
-) -> style.Panel:  # fmt: skip
+    swept: Swept, mask: Any, floors: Mapping[str, float], heading: str, prefix: str, facet: str
+) -> style.Panel:
+    key = swept.keys[STRENGTH]
     runs = swept.runs[mask].assign(level=key.codes[mask])
     places = _places(key)
     sizes = _weights(runs)

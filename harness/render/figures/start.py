@@ -61,10 +61,11 @@ def initial_loss_figure(swept: Swept) -> style.Figure | None:
     if scale is None and "init/loss_expected" not in swept.runs:
         return None
     other = _second_key(swept, [k for k in (scale, losses) if k is not None])
+    keys = scale, other
     lines = len(groups) * (len(other.labels) if other else 1)
     with style.draw():
         panels = [
-            _panel(swept, mask, scale, other, label, prefix=f"i{n}-", smooth=lines <= THEORY_LINES)
+            _panel(swept, mask, keys, label, prefix=f"i{n}-", smooth=lines <= THEORY_LINES)
             for n, (label, mask) in enumerate(groups)
         ]
     what = f"over `{scale.name}`" if scale else "against the expected one"
@@ -125,10 +126,10 @@ class _Drawn:
 
 
 def _panel(
-    swept: Swept, mask: Any, scale: Key | None, other: Key | None, loss: str, *, prefix: str,
+    swept: Swept, mask: Any, keys: tuple[Key | None, Key | None], loss: str, *, prefix: str,
     smooth: bool,
 ) -> style.Panel:  # fmt: skip
-    runs = swept.runs[mask]
+    (scale, other), runs = keys, swept.runs[mask]
     levels = most(len(other.labels), 6) if other else [0]
     labels = [f"{other.short}={other.labels[i]}" for i in levels] if other else ["expected"]
     figure, axes = style.canvas(right=style.room_for([*labels, "equal logits"]))
