@@ -104,6 +104,19 @@ def test_every_package_has_its_place():
     assert rooms == set(ORDER)
 
 
+def test_the_readme_shows_this_order():
+    """Its picture, and the table beneath, name each package once, in the order held here."""
+    text = (ROOT / "README.md").read_text(encoding="utf-8").split("## How it is built")[1]
+    picture = re.search(r"(?:^    .+\n)+", text, re.MULTILINE)[0]
+    assert tuple(re.split(r"\s*->\s*", picture.strip())) == ORDER
+    rows = re.findall(r"^\| `(\w+)` \|", text, re.MULTILINE)
+    assert tuple(rows) == ORDER
+    for room_, files in re.findall(r"^\| `(\w+)` \|.*\| (.+) \|$", text, re.MULTILINE):
+        for file in re.findall(r"`([^`]+)`", files):
+            places = ROOT / "harness" / room_ / file, ROOT / "harness" / file
+            assert any(place.is_file() for place in places), f"{room_}: {file}"
+
+
 @pytest.mark.parametrize("name", sorted(MODULES.keys() - {"", "__main__"}))
 def test_no_module_imports_one_that_stands_later(name):
     """Late imports and those for type checkers alone count as well."""
