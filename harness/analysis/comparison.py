@@ -112,9 +112,9 @@ def compare(  # noqa: PLR0913  public, and each is a keyword of its own
 
     by: one or two settings to tell rows apart by, everything else pooled; none: each
     configuration is a row. metrics: which to give (default all; the table shows a few). where,
-    baseline: key=value conditions (see selecting). sort: a setting or metric, best first; "-x"
-    turns round. rates: "best": where optim.lr varies and is not in `by`, only each loss's own best
-    rate counts; "all": pool over rates too. ConfigError on unknown names.
+    baseline: key=value conditions (see selecting). sort: a setting or metric, best first; prefix
+    with - to reverse the order. rates: "best": where optim.lr varies and is not in `by`, only each
+    loss's own best rate counts; "all": pool over rates too. ConfigError on unknown names.
     """
     table = runs if isinstance(runs, SweepTable) else table_of(runs)
     by = tuple(known_column(table, key) for key in ([by] if isinstance(by, str) else by) if key)

@@ -48,7 +48,9 @@ class Difference:
 
 @dataclass(frozen=True, kw_only=True)
 class Reproduction:
-    """What came of it. compared: how many numbers; worst: largest loss difference, relative.
+    """Result of a reproduction.
+
+    compared: how many numbers; worst: largest loss difference, relative.
 
     same_platform: all of machine.KEYS agree, so that every bit must; remarks: what differs in
     code or platform, in words. whole: every number that was written down was there to compare.

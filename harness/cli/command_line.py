@@ -1,7 +1,7 @@
 """`harness train` and `harness sweep`: from a command line, through Hydra, to runs.
 
 What could run code is refused (guard) and what is misspelt is answered by name (spelling) before
-Hydra starts; YAML files of the user's are checked as Hydra reads them, before anything is built
+Hydra starts; the user's YAML files are checked as Hydra reads them, before anything is built
 from them.
 """
 
@@ -29,7 +29,7 @@ from harness.paths import conf_dir
 if TYPE_CHECKING:
     from harness.cli.ends import End
 
-# a config of the user's own (-cp) has no defaults list of ours: Hydra would leave files behind,
+# the user's own config (-cp) has no defaults list of ours: Hydra would leave files behind,
 # log to stdout and train one run after another
 SURROUNDINGS = {
     "hydra.run.dir": ".",

@@ -2,7 +2,7 @@
 
 Hydra builds objects named by `_target_`, hands its logging settings to `logging.config`, resolves
 `${oc.env:...}` from the environment, and YAML tags can build Python objects. None of that is needed
-to describe a run, so overrides and YAML files of the user's that hold any of it are refused.
+to describe a run, so the user's overrides and YAML files that hold any of it are refused.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ def _refuse(key: str, value: Any, why: str) -> ConfigError:
 
 
 def check_yaml(path: Path) -> list[str]:
-    """Refuse a YAML file of the user's that could run code, or that is no YAML; builds nothing.
+    """Refuse a user's YAML file that could run code or is not YAML; builds nothing.
 
     Returns what YAML reads differently from how it looks, such as `seed: 010`, which is 8.
     """

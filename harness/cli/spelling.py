@@ -67,7 +67,7 @@ def check_form(text: str) -> None:
 def check_names(given: Sequence[tuple[str, Sequence[Any]]], *, foreign: bool) -> None:
     """ConfigError for an unknown key or group choice, before anything is composed.
 
-    given: (key or group, its values). foreign: YAML of the user's own may add group choices.
+    given: (key or group, its values). foreign: the user's own YAML may add group choices.
     """
     choices = group_choices()
     known = known_keys()

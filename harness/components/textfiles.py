@@ -1,4 +1,4 @@
-"""Files of the user's: checked before they are read, unpacked, decoded and normalised.
+"""The user's files: checked before they are read, unpacked, decoded and normalised.
 
 What is put right is said in notes; what cannot be put right is a DataError with the file, the line
 and the remedy.

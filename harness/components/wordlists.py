@@ -124,5 +124,5 @@ def shipped(file: str) -> Words:
 
 
 def read_file(path: str, end: str = END, column: str | None = None) -> Words:
-    """The words of a file of the user's; read again only where it has changed."""
+    """The words of the user's file; read again only where it has changed."""
     return words_of(*read_text(path, "a UTF-8 word list"), end, column)

@@ -217,7 +217,7 @@ def binary_metrics(
 
 
 def shuffled_loss(z_CV: Tensor, pairs: SplitPairs, run: RunConfig) -> float | None:
-    """Mean loss when targets are dealt anew: every context against the split's symbol frequencies.
+    """Mean loss with targets shuffled: every context against the split's symbol frequencies.
 
     The average over all permutations of the targets, exactly; a control that needs no theory. None
     where it would cost minutes: its work grows with the square of the vocabulary.

@@ -67,7 +67,7 @@ def end_summary(data: Dataset, last: Mapping[str, float], n: int) -> dict[str, f
     out = {}
     for name in ("train", "val", "test"):
         value = last.get(f"nll/{name}", math.nan)
-        if value < 700:  # exp of more is no float
+        if value < 700:  # exp() overflows near 709
             out[f"perplexity/{name}"] = math.exp(value)
     if data.oracle is not None and "nll/train" in last:
         out["memorised/evidence"] = (data.oracle["nll_train"] - last["nll/train"]) * n

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Report:
-    """What came of it: runs now complete in MLflow, runs it lacks, where the parent is."""
+    """Result of closing a tracker: runs complete in MLflow, runs it lacks, where the parent is."""
 
     written: int
     behind: int

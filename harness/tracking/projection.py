@@ -168,7 +168,7 @@ def source_tags(sweep: SweepManifest) -> dict[str, str]:
 
 
 def dataset_of(record: RunRecord) -> dict[str, str]:
-    """name, digest, source and profile of a run's data; no folder of the user's is named."""
+    """name, digest, source and profile of a run's data; the user's folders are not named."""
     data = record.config.data
     sha = str(record.provenance.get("data_sha256", ""))
     name = Path(data.path).stem if data.path else data.name

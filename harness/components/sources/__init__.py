@@ -26,7 +26,7 @@ class Settings(Protocol):
 
     @property
     def path(self) -> str | None:
-        """A file of the user's."""
+        """A file that the user brings."""
 
     @property
     def end(self) -> str:

@@ -1,4 +1,4 @@
-"""A word list of the user's own: UTF-8, one word a line or a column of a table, any alphabet."""
+"""The user's own word list: UTF-8, one word a line or a column of a table, any alphabet."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Running text of the user's own, of which every character is to be predicted."""
+"""The user's own running text, of which every character is to be predicted."""
 
 from __future__ import annotations
 
