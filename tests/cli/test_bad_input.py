@@ -117,7 +117,7 @@ def test_wrong_types_and_ranges(key):
         ),
         (
             "data.split", [0.5, 0.5, NAN],
-            ("data.split is [0.5, 0.5, nan]; allowed: a list of numbers, each above 0 and below 1, "
+            ("data.split is [0.5, 0.5, nan]; allowed: a list of numbers, each from 0 to 1, "
             "such as [0.8, 0.1, 0.1]."),
         ),
         (
