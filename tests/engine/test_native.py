@@ -15,6 +15,7 @@ import pytest
 import torch
 
 from harness import load_data, train
+from harness.config.groups import Data, Init, Model, Train
 from harness.config.run import Engine, RunConfig
 from harness.engine.chunk import Chunk
 from harness.engine.stacked import Stacked
@@ -141,3 +142,20 @@ def test_without_a_compiler_torch_trains_and_that_is_said_once(tmp_path):
     assert {r.provenance["kernel"] for r in records.values()} == {"torch"}
     code, _, err = harness("train", *told, "engine.kernel=native", cwd=tmp_path, **hidden)
     assert code == 2 and "engine.kernel is 'native'" in err and "apt install g++" in err, err
+
+
+def test_numbers_below_the_normal_ones_are_zero_while_kernels_run():
+    """They cost a hundred times the arithmetic; the caller's own are left alone."""
+    run = RunConfig(
+        data=Data(fraction=0.05), model=Model(hidden=(16,)), init=Init(weight_scale=1e-39),
+        train=Train(steps=1, eval_every=1), engine=Engine(kernel="native"),
+    )  # fmt: skip
+    begin, end = train([dataclasses.replace(run, train=Train(steps=0)), run])
+    tiny = torch.finfo(torch.float32).tiny
+
+    def below(record):
+        weight = record.weights["hidden.0.weight"]
+        return int(((weight != 0) & (weight.abs() < tiny)).sum())
+
+    assert below(begin) == begin.weights["hidden.0.weight"].numel() and below(end) == 0
+    assert float(torch.tensor(1e-40) * torch.tensor(1.0)) > 0
