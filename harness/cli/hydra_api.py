@@ -220,7 +220,9 @@ def run_hydra(args: argparse.Namespace, task: Any) -> None:
     if BASE:
         version.setbase(BASE["version_base"])
     args.overrides = [may_add(text) for text in args.overrides]
-    OmegaConf.register_new_resolver("harness.settings", overview, replace=True)  # for --help
+    # for --help; OmegaConf 2.4, which comes with Hydra 1.4, has a new name for it
+    register = getattr(OmegaConf, "register_resolver", None) or OmegaConf.register_new_resolver
+    register("harness.settings", overview, replace=True)
     with clear_errors(), _full_errors(), _checked_files():
         _run_hydra(
             args=args,
