@@ -220,8 +220,8 @@ def run_hydra(args: argparse.Namespace, task: Any) -> None:
     if BASE:
         version.setbase(BASE["version_base"])
     args.overrides = [may_add(text) for text in args.overrides]
-    # for --help; OmegaConf 2.4, which comes with Hydra 1.4, has a new name for it
-    register = getattr(OmegaConf, "register_resolver", None) or OmegaConf.register_new_resolver
+    # for --help; with OmegaConf 2.4, which Hydra 1.4 brings, the new kind took over the old name
+    register = getattr(OmegaConf, "register_new_resolver" if BASE else "register_resolver")
     register("harness.settings", overview, replace=True)
     with clear_errors(), _full_errors(), _checked_files():
         _run_hydra(
