@@ -12,7 +12,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from pathlib import Path
 
 import pytest
@@ -63,7 +62,6 @@ def test_one_diverging_run_leaves_99_others_bitwise_as_they_were():
 def test_a_worker_that_dies_costs_nothing(tmp_path, calm):
     process = start(*GRID, cwd=tmp_path)
     for pid in wait_for(lambda: workers_of(process), process):
-        time.sleep(1.0)
         try:
             os.kill(pid, signal.SIGKILL)
         except ProcessLookupError:
