@@ -56,8 +56,8 @@ check: $(READY) ## lint, format, types, quick tests
 	$(BIN)/mypy
 	$(BIN)/python -m pytest
 
-bench: $(READY) ## run-steps per second of the engine beside the plain lecture loop
-	$(BIN)/python -m benchmarks
+bench: $(READY) ## the engine beside its peers and the core's limits; writes docs/benchmarks.md
+	$(BIN)/python -m benchmarks --write
 
 clean: ## remove .venv, builds and caches; results (runs/, mlflow.db, mlartifacts/) stay
 	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
