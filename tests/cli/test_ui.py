@@ -64,6 +64,7 @@ def test_it_serves_and_ends(tmp_path, number):
     server = subprocess.Popen(
         [sys.executable, "-m", "harness", "ui", "--port", str(port)], cwd=tmp_path,
         env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        preexec_fn=lambda: signal.signal(number, signal.SIG_DFL),  # under nohup it is ignored
     )  # fmt: skip
     try:
         assert f"http://127.0.0.1:{port}" in server.stdout.readline()
