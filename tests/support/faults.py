@@ -44,7 +44,7 @@ def patch(engine):
                 os.kill(os.getpid(), signal.SIGKILL)
             if order["do"] == "raise":
                 raise RuntimeError("boom")
-            while order["do"] == "wait" and os.path.exists(ORDER) and not self.stopping():
+            while order["do"] == "wait" and os.path.exists(ORDER) and not self.hooks.stopping():
                 time.sleep(0.02)
         real(self)
     engine.Chunk._boundary = boundary
