@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 import time
 
-from tests.synthetic_sweep import synthetic_table
+from tests.support.synthetic_sweep import synthetic_table
 
 AXES = {
     "loss.name": ("cross_entropy", "nll", "mse", "bce", "hinge"),

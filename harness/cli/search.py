@@ -165,7 +165,7 @@ def _metric(space: Space, own: str) -> str:
         if one.key in ("loss", "loss.name"):
             names = set(one.choices)
     likely = all(LOSSES.get(name).likelihood for name in names)
-    return RAW[0] if likely else CALIBRATED[1]
+    return RAW[0] if likely else CALIBRATED[0]
 
 
 def _value(runs: Sequence[str], rows: Mapping[str, Any], metric: str, ledger: Ledger) -> float:
