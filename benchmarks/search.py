@@ -28,11 +28,11 @@ from typing import Any
 import numpy as np
 
 from harness import train
-from harness.cli.study import studies
 from harness.config.run import RunConfig
 from harness.records.ledger import Ledger
 from harness.records.ranking import CALIBRATED, RAW, measured
 from harness.records.record import RunRecord
+from harness.records.searches import studies
 
 ROOT = Path(__file__).parents[1]
 TRIALS, BATCH, FRESH = 60, 12, 5
