@@ -73,7 +73,7 @@ class Turn:
 
     def settle(self) -> None:
         """Warm up, and find how often fits a turn."""
-        self.call(1)
+        self.call(self.count)
         while True:
             start = time.perf_counter()
             self.call(self.count)
@@ -170,8 +170,12 @@ def _lecture(rounds: int) -> list[str]:
     x, y = torch.from_numpy(data.train.x), torch.from_numpy(data.train.y)
     ours = [Turn(f"harness, K = {n}, {kernel}", _engine([_run()] * n, kernel), n)
             for kernel in BACKENDS for n in (1, K)]  # fmt: skip
-    others = [Turn(f"{p.name}, K = {p.runs}", p.advance, p.runs)
-              for p in (*peers.singles(x, y), *peers.stacked(x, y, K))]  # fmt: skip
+    others = [
+        Turn(
+            f"{p.name}, K = {p.runs}", p.advance, p.runs, getattr(p, "INNER", 1)
+        )  # whole stretches
+        for p in (*peers.singles(x, y), *peers.stacked(x, y, K))
+    ]
     limits = [
         Turn(f"products by torch.bmm, K = {K}", _repeated(peers.products(K, LAYERS)), K),
         Turn("fused multiply-adds", peers.fused_multiply_adds(), 2 * 12 * 16 / FLOPS, 10**5),
