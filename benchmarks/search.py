@@ -12,7 +12,6 @@ trained on five fresh seeds, which is what a person is left with.
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import itertools
 import json
 import os
@@ -29,6 +28,7 @@ import numpy as np
 
 from harness import train
 from harness.config.run import RunConfig
+from harness.records.confirmation import fresh_runs
 from harness.records.ledger import Ledger
 from harness.records.ranking import CALIBRATED, RAW, measured
 from harness.records.record import RunRecord
@@ -123,8 +123,7 @@ def _record(ledger: Ledger, run_id: str) -> RunRecord:
 
 
 def _on_fresh_seeds(config: RunConfig) -> float:
-    runs = [dataclasses.replace(config, seed=1000 + i) for i in range(FRESH)]
-    records = train(runs)
+    records = train(fresh_runs(config, range(1000, 1000 + FRESH)))
     return statistics.mean(record.summary.get(CALIBRATED[0], float("inf")) for record in records)
 
 

@@ -47,16 +47,6 @@ class Entry:
         """What stands before the last dot; the key itself at the top."""
         return self.key.rpartition(".")[0] or self.key
 
-    @property
-    def choices(self) -> tuple[str, ...]:
-        """The words that may be given, where they can be listed."""
-        if self.registry is not None:
-            return tuple(self.registry)
-        if self.allowed.startswith("true or false"):
-            return ("true", "false")
-        _, found, words = self.allowed.partition("one of ")
-        return tuple(words.removesuffix(", or null").split(", ")) if found else ()
-
 
 @functools.cache
 def groups() -> dict[str, type]:

@@ -30,7 +30,7 @@ BLOCK = 128  # steps a stream; part of the numerics
 def draw_examples(seed: int, block: int, n: int, B: int | str) -> npt.NDArray[np.int64]:
     """Example numbers (BLOCK, B) out of n, drawn with replacement.
 
-    With B "full" (1, n): all of them in order, for every step of the block.
+    With B "full" (1, n): all of them in order, one row for every step of the block.
     """
     if not isinstance(B, int):
         return np.arange(n)[None]
@@ -91,7 +91,7 @@ class Batches:
         block, place = divmod(step, BLOCK)
         if block != self.block:
             self._draw(block)
-        place = place if isinstance(self.given, int) else 0
+        place %= self.targets.shape[1]  # one row may serve every step
         inputs = self.inputs[:, place].index_select(0, self.slot_K)
         if self.net.embedding is not None:
             inputs.add_(self.offset_K11)

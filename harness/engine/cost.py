@@ -77,12 +77,8 @@ def chunk_need(run: RunConfig, data: Dataset, K: int, seeds: int = 1) -> Need:
     contexts = sum(len(split.contexts_CT) for split in splits)
     rows_at_once = max(contexts, *(len(split.pair_count_P) for split in splits))
     kept = 3 if run.model.batch_norm or ACTIVATIONS.get(run.model.activation).keeps_pre else 2
-    drawn = (
-        (BLOCK if isinstance(run.train.batch_size, int) else 1)
-        * rows
-        * (2 * data.train.x.shape[1] + 2)
-        * 8
-    )
+    steps = BLOCK if isinstance(run.train.batch_size, int) else 1
+    drawn = steps * rows * (2 * data.train.x.shape[1] + 2) * 8
     if run.reg.spec.stage == "activation":
         drawn += BLOCK * rows * hidden * 8
     return Need(

@@ -305,23 +305,29 @@ def sync(
     )
     for sweep in everything:
         try:
-            with ledger.lock_sweep(sweep.sweep_id):
-                writer = SweepWriter(_as_told(sweep, settings), uri, sweep, ledger)
-                with _told(uri, "then `harness sync` again; nothing in the ledger is lost."):
-                    writer.replay()
-                written += len(writer.written)
-                say(f"{sweep.kind} {sweep.sweep_id}: {len(writer.written)} runs written.")
+            then = "then `harness sync` again; nothing in the ledger is lost."
+            count = sync_sweep(ledger, sweep, settings, then=then)
+            written += count
+            say(f"{sweep.kind} {sweep.sweep_id}: {count} runs written.")
         except LedgerBusyError as busy:
             behind += len(sweep.run_ids)
             say(f"{busy} It writes to MLflow itself.")
     return Report(written=written, behind=behind)
 
 
-def sync_sweep(ledger: Ledger, sweep: SweepManifest, settings: Tracking) -> None:
-    """Write to MLflow what it lacks of one sweep; HarnessError if it cannot be reached."""
+def sync_sweep(
+    ledger: Ledger, sweep: SweepManifest, settings: Tracking, *, then: str = "then `harness sync`."
+) -> int:
+    """Write to MLflow what it lacks of one sweep; how many runs that was.
+
+    HarnessError if MLflow cannot be reached, with what to do `then`; LedgerBusyError where the
+    sweep is in progress.
+    """
     uri = store_address(settings.uri)
-    with ledger.lock_sweep(sweep.sweep_id), _told(uri, "then `harness sync`."):
-        SweepWriter(_as_told(sweep, settings), uri, sweep, ledger).replay()
+    with ledger.lock_sweep(sweep.sweep_id), _told(uri, then):
+        writer = SweepWriter(_as_told(sweep, settings), uri, sweep, ledger)
+        writer.replay()
+    return len(writer.written)
 
 
 def forget_sweep(sweep: SweepManifest, settings: Tracking | None = None) -> int:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import functools
 import math
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from harness.components.sources import Points, Settings, SourceSpec, balanced_labels
 from harness.errors import DataError, shown
@@ -41,8 +43,8 @@ def of_table(text: str, where: str, noted: tuple[str, ...] = ()) -> Points:
     """
     from harness.components.wordlists import table_rows
 
-    rows = [(i, row) for i, row in enumerate(table_rows(text), 1)]
-    rows = [(i, [cell.strip() for cell in row]) for i, row in rows if any(map(str.strip, row))]
+    cells = [(i, [cell.strip() for cell in row]) for i, row in enumerate(table_rows(text), 1)]
+    rows = [(i, row) for i, row in cells if any(row)]
     header = len(rows) > 0 and any(_number(cell) is None for cell in rows[0][1][:-1])
     named = []
     if header:
@@ -71,8 +73,8 @@ def of_table(text: str, where: str, noted: tuple[str, ...] = ()) -> Points:
                     "that float32 can hold."
                 )
             x_NI[n, i] = value
-    labels = [row[-1] for _, row in rows]
-    return Points(x_NI=x_NI, y_N=_signs(labels, where), notes=(*noted, *named, *_told(labels)))
+    y_N, told = _signs([row[-1] for _, row in rows], where)
+    return Points(x_NI=x_NI, y_N=y_N, notes=(*noted, *named, *told))
 
 
 def _number(cell: str) -> float | None:
@@ -83,30 +85,22 @@ def _number(cell: str) -> float | None:
     return value if math.isfinite(value) and abs(value) <= float(np.finfo(np.float32).max) else None
 
 
-def _kinds(labels: list[str]) -> list[str] | list[float]:
-    """The distinct labels in order, -1 first: as numbers where all are."""
+def _signs(labels: list[str], where: str) -> tuple[NDArray[np.int64], list[str]]:
+    """-1 or +1 for each label (N,), numbers by their value, and what is to be said of it."""
     numbers = [_number(label) for label in labels]
-    return sorted(set(labels)) if None in numbers else sorted({n for n in numbers if n is not None})
-
-
-def _signs(labels: list[str], where: str) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
-    kinds = _kinds(labels)
-    numeric = bool(kinds) and isinstance(kinds[0], float)
-    if len(kinds) != 2 or (numeric and kinds not in ([-1.0, 1.0], [0.0, 1.0])):
+    numeric = None not in numbers
+    values: list[Any] = list(numbers) if numeric else list(labels)
+    kinds = sorted(set(values))
+    if len(kinds) != 2 or (numeric and kinds not in ([-1, 1], [0, 1])):
         few = ", ".join(shown(str(kind)) for kind in kinds[:5]) + ", ..." * (len(kinds) > 5)
         raise DataError(
             f"{where}: the last column has {len(kinds)} labels ({few}); "
             "allowed: -1 and 1, 0 and 1, or two names."
         )
-    values = [_number(label) if numeric else label for label in labels]
-    return np.array([-1 if value == kinds[0] else 1 for value in values], dtype=np.int64)
-
-
-def _told(labels: list[str]) -> list[str]:
-    low, high = _kinds(labels)
-    if [low, high] == [-1.0, 1.0]:
-        return []
-    return [f"the label {shown(str(low))} is taken as -1, {shown(str(high))} as +1"]
+    low, high = kinds
+    told = [f"the label {shown(str(low))} is taken as -1, {shown(str(high))} as +1"]
+    y_N = np.array([-1 if value == low else 1 for value in values], dtype=np.int64)
+    return y_N, [] if kinds == [-1, 1] else told
 
 
 SPEC = SourceSpec(

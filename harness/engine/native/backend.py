@@ -104,9 +104,8 @@ class Native(Runs):
         self.rate_K, self.embed_K = factor_KS * self.lr[:, :1], factor_KS * self.lr[:, 1:]
         for k, struct in enumerate(self.structs):
             struct.rate, struct.embed_rate = pointer(self.rate_K[k]), pointer(self.embed_K[k])
-            struct.examples = pointer(
-                self.drawn[self.seeds[k]][place if isinstance(self.given, int) else 0]
-            )
+            drawn = self.drawn[self.seeds[k]]
+            struct.examples = pointer(drawn[place % len(drawn)])  # one row may serve every step
             if self.drops[k]:
                 struct.bits = pointer(self._addresses(k, place))
 

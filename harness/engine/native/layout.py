@@ -29,13 +29,9 @@ class Layout:
     """
 
     def __init__(
-        self,
-        run: ResolvedRun,
-        batch: int,
-        shapes: Mapping[str, Sequence[int]],
-        V: int,
+        self, run: ResolvedRun, batch: int, shapes: Mapping[str, Sequence[int]], V: int,
         context: int,
-    ) -> None:
+    ) -> None:  # fmt: skip
         self.shapes = shapes
         self.dtype = run.engine.dtype
         self.line = LINE // np.dtype(self.dtype).itemsize
