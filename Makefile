@@ -5,7 +5,7 @@
 #   PYTHON=...        the interpreter .venv is made with; default: the first that is 3.11 to 3.13
 
 .DEFAULT_GOAL := help
-.PHONY: setup sweep test ui check bench clean lock help
+.PHONY: setup sweep test ui check experiments bench clean lock help
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -55,6 +55,9 @@ check: $(READY) ## lint, format, types, quick tests
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/python -m pytest
+
+experiments: $(READY) ## every study: minutes; results.csv, figures, and what their READMEs quote
+	$(BIN)/python -m experiments
 
 bench: $(READY) ## the engine beside its peers and the core's limits; writes docs/benchmarks.md
 	$(BIN)/python -m benchmarks --write

@@ -1,0 +1,1 @@
+"""Questions answered by runs, one folder each; `python -m experiments` runs them."""

@@ -1,0 +1,57 @@
+"""Run studies: each trains what it needs, writes results.csv and figures, and quotes them.
+
+    python -m experiments                    # all, oldest first
+    python -m experiments rates four-points  # some
+
+Runs are kept in ./runs and MLflow like any others, under the study's name; a study run again trains
+nothing anew.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from pathlib import Path
+from types import ModuleType
+
+from experiments.lab import DIGITS, Lab, load, quote, quoted, rows_of, studies
+from harness.errors import HarnessError
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the studies named, or all; the exit code of the harness."""
+    parser = argparse.ArgumentParser("python -m experiments", description=__doc__.split("\n")[0])
+    parser.add_argument("study", nargs="*", help=", ".join(studies()))
+    parser.add_argument("--ledger", default="runs", type=Path, help="where runs are kept")
+    asked = parser.parse_args(argv)
+    names = asked.study or list(studies())
+    try:
+        modules = {name: load(name) for name in names}
+        began = time.monotonic()
+        for number, (name, module) in enumerate(modules.items(), 1):
+            start = time.monotonic()
+            print(f"[{number}/{len(modules)}] {name}", file=sys.stderr, flush=True)
+            study(name, module, asked.ledger)
+            print(f"[{number}/{len(modules)}] {name}: {time.monotonic() - start:.0f} s of "
+                  f"{time.monotonic() - began:.0f} s", file=sys.stderr, flush=True)  # fmt: skip
+    except HarnessError as error:
+        print(f"experiments: {error}", file=sys.stderr)
+        return error.exit_code
+    return 0
+
+
+def study(name: str, module: ModuleType, ledger: Path) -> None:
+    """Train, write, draw and quote one study."""
+    folder, lab = studies()[name], Lab(name, ledger)
+    module.results(lab).to_csv(folder / "results.csv", index=False, float_format=DIGITS)
+    rows = rows_of(folder)
+    if hasattr(module, "draw"):
+        module.draw(rows, lab, folder)
+    text = quoted(module, rows)
+    quote(folder, text)
+    print(text)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
