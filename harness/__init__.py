@@ -27,6 +27,7 @@ _NAMES = {
     "analysis.lookup": ("load_run",),
     "analysis.sources": ("read_sweep",),
     "render.compare_table": ("compare",),
+    "render.figures.boundary": ("plot_boundary",),
 }
 # no name here is also a module's: importing that module would replace the name
 _HOMES = {name: module for module, names in _NAMES.items() for name in names}
@@ -58,6 +59,7 @@ if TYPE_CHECKING:  # each again as itself: what a type checker takes as exported
     from harness.records.ledger import Ledger as Ledger
     from harness.records.record import RunRecord as RunRecord
     from harness.render.compare_table import compare as compare
+    from harness.render.figures.boundary import plot_boundary as plot_boundary
     from harness.theory.initial_loss import expected_initial_loss as expected_initial_loss
     from harness.tracking.session import train as train
 

@@ -1,0 +1,62 @@
+"""A run's data and its network at the start and at the end, for who looks inside it again.
+
+Nothing is stored for this: the start is drawn anew from the settings, the end is the kept weights.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+import torch
+
+from harness.config.run import RunConfig
+from harness.data.dataset import load_data
+from harness.engine.initialization import initial_weights
+from harness.errors import ConfigError, HarnessError, shown
+from harness.records.modules import TrainedNet, module_of
+
+if TYPE_CHECKING:
+    from harness.data.dataset import Dataset
+    from harness.records.record import RunRecord
+
+When = Literal["start", "end"]
+WHEN = ("start", "end")
+
+
+def data_of(record: RunRecord) -> Dataset:
+    """The data that a run saw; HarnessError where they are gone or have changed."""
+    data = load_data(record.config.data)
+    if data.sha256 != record.provenance.get("data_sha256", data.sha256):
+        raise HarnessError(
+            f"the data of run {record.run_id} have changed since it was trained; bring the old "
+            "file back to draw it."
+        )
+    return data
+
+
+def network_at(record: RunRecord, when: When, data: Dataset) -> TrainedNet:
+    """The run's network before the first step or after the last, in evaluation mode.
+
+    HarnessError where the end is asked for and its weights are not kept, or are not finite.
+    """
+    if when not in WHEN:
+        raise ConfigError(f"when is {shown(when)}; allowed: {', '.join(WHEN)}.")
+    if when == "start":
+        return _start_of(record.config, data)
+    if not record.weights:
+        raise HarnessError(
+            f"the weights of run {record.run_id} are not kept (ledger.weights), so its trained "
+            "network cannot be drawn; `harness train ... --again` trains it once more."
+        )
+    if not all(bool(tensor.isfinite().all()) for tensor in record.weights.values()):
+        raise HarnessError(
+            f"run {record.run_id} diverged: its weights are not finite, there is nothing to draw."
+        )
+    return module_of(record.config, record.weights, record.symbols)
+
+
+def _start_of(config: RunConfig, data: Dataset) -> TrainedNet:
+    kind = getattr(torch, config.engine.dtype)
+    drawn = initial_weights(config.resolved(), data)
+    weights = {name: torch.from_numpy(array).to(kind) for name, array in drawn.items()}
+    return module_of(config, weights, data.symbols)
