@@ -26,8 +26,11 @@ _NAMES = {
     "tracking.session": ("train",),
     "analysis.lookup": ("load_run",),
     "analysis.sources": ("read_sweep",),
-    "render.compare_table": ("compare",),
     "render.figures.boundary": ("plot_boundary",),
+    "analysis.frames": ("records_frame",),
+    "render.printed": ("compare",),
+    "render.figures.style": ("Drawing",),
+    "render.plots": ("plot",),
 }
 # no name here is also a module's: importing that module would replace the name
 _HOMES = {name: module for module, names in _NAMES.items() for name in names}
@@ -35,6 +38,7 @@ _HOMES = {name: module for module, names in _NAMES.items() for name in names}
 __all__ = [*_HOMES]
 
 if TYPE_CHECKING:  # each again as itself: what a type checker takes as exported
+    from harness.analysis.frames import records_frame as records_frame
     from harness.analysis.lookup import load_run as load_run
     from harness.analysis.sources import read_sweep as read_sweep
     from harness.components import InitSpec as InitSpec
@@ -58,8 +62,10 @@ if TYPE_CHECKING:  # each again as itself: what a type checker takes as exported
     from harness.errors import HarnessError as HarnessError
     from harness.records.ledger import Ledger as Ledger
     from harness.records.record import RunRecord as RunRecord
-    from harness.render.compare_table import compare as compare
     from harness.render.figures.boundary import plot_boundary as plot_boundary
+    from harness.render.figures.style import Drawing as Drawing
+    from harness.render.plots import plot as plot
+    from harness.render.printed import compare as compare
     from harness.theory.initial_loss import expected_initial_loss as expected_initial_loss
     from harness.tracking.session import train as train
 

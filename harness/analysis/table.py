@@ -29,7 +29,7 @@ SOURCES_OF_THEM = ("data.name", "init.bias", "optim.lr", "train.steps", "seed") 
 CURVE_COLUMNS = ("run_id", "name", "step", "value")
 
 
-@dataclass
+@dataclass(repr=False)
 class SweepTable:
     """All runs of one sweep, or of several.
 
@@ -47,6 +47,12 @@ class SweepTable:
     metrics: tuple[str, ...]
     meta: dict[str, Any]
     load_curves: Callable[[], pd.DataFrame] = field(repr=False, default=lambda: _no_curves())
+
+    def __repr__(self) -> str:
+        found, names = len(self.runs), ", ".join(self.varying[:6])
+        more = f" and {len(self.varying) - 6} more" if len(self.varying) > 6 else ""
+        what = str(self.meta.get("sweep_id") or "of records")[:8]
+        return f"<SweepTable {what}: {found:,} runs over {names or 'nothing'}{more}>"
 
     @cached_property
     def curves(self) -> pd.DataFrame:

@@ -43,7 +43,7 @@ def estimate(
 
 
 def _draw(path: str, runs: Sequence[RunConfig], measured: str | None) -> None:
-    from harness.render.figures.start import plot_initial_loss
+    from harness.render.figures.expected import plot_initial_loss
 
     table = None
     if measured is not None:

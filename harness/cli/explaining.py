@@ -13,7 +13,7 @@ from harness.cli.spelling import group_choices
 from harness.components.params import Param
 from harness.config import catalogue
 from harness.config.catalogue import Entry
-from harness.config.foreign import choosing
+from harness.config.keys import choosing
 from harness.config.labels import text
 from harness.errors import ConfigError, shown
 from harness.paths import conf_dir

@@ -38,7 +38,8 @@ from harness.cli.hydra_messages import in_words
 from harness.cli.near import no_flag
 from harness.cli.space import REPLICATES, Dimension, Space, check_space
 from harness.cli.spelling import known_keys
-from harness.config.foreign import choosing, chosen
+from harness.config.foreign import chosen
+from harness.config.keys import choosing
 from harness.config.settings import FREE
 from harness.errors import ConfigError, HarnessError, shown
 from harness.paths import conf_dir

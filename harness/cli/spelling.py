@@ -13,9 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from harness.cli.near import setting_meant
-from harness.config.foreign import choosing
 from harness.config.groups import GROUPS
-from harness.config.keys import field_rules
+from harness.config.keys import choosing, field_rules
 from harness.config.settings import CLUSTERS, FREE, SURROUNDINGS, Halving, Ledger, Tracking
 from harness.errors import ConfigError, nearest, shown
 from harness.paths import conf_dir

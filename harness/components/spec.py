@@ -14,23 +14,28 @@ from harness.errors import ConfigError, PluginError, nearest, shown
 S = TypeVar("S", bound="Spec")
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class Spec:
     """Facts about one component; equal only to itself.
 
     summary: one line for `harness components`. params: settings of its own by name; every function
-    in the spec then receives their values as keyword arguments. missing: set where it stands for a
+    in the spec then receives their values as keyword arguments. beside: further settings of its
+    group that choosing it by name gives, as its YAML does. missing: set where it stands for a
     component that a stored run used and that cannot be had here, with nothing but the facts that
     were stored; says why, and what to do.
     """
 
     summary: str = ""
     params: Mapping[str, Param] = field(default_factory=dict)
+    beside: Mapping[str, Any] = field(default_factory=dict)
     missing: str = ""
 
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.missing or self.summary!r})"
+
     def chosen(self) -> dict[str, Any]:
-        """Settings beside its name that choosing it as a group gives, where it has no YAML."""
-        return {}
+        """Settings beside its name that choosing it as a group gives: in a YAML, or without one."""
+        return dict(self.beside)
 
 
 def functions_of(spec: Spec) -> dict[str, Callable[..., Any]]:
@@ -59,7 +64,7 @@ def facts_of(spec: Spec) -> dict[str, Any]:
     values = {
         entry.name: getattr(spec, entry.name)
         for entry in dataclasses.fields(spec)
-        if entry.name not in ("params", "missing")
+        if entry.name not in ("params", "beside", "missing")
     }
     return {
         name: list(value) if isinstance(value, tuple) else value

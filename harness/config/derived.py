@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -23,6 +23,24 @@ class Remembers:
         if what not in known:
             known[what] = derive()
         return known[what]
+
+    def __repr__(self) -> str:
+        return brief(self)
+
+
+def brief(settings: Any, secret: Sequence[str] = ()) -> str:
+    """A settings object as the call that makes it, with what differs from the defaults alone.
+
+    secret: fields whose value is not written.
+    """
+    words = []
+    for entry in dataclasses.fields(settings):
+        value, default = getattr(settings, entry.name), entry.default
+        if entry.default_factory is not dataclasses.MISSING:
+            default = entry.default_factory()
+        if default is dataclasses.MISSING or value != default:
+            words.append(f"{entry.name}={'***' if entry.name in secret else repr(value)}")
+    return f"{type(settings).__name__}({', '.join(words)})"
 
 
 def plain(name: str, group: Remembers) -> Mapping[str, Any]:

@@ -10,9 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from harness.components.registry import Registry
 from harness.components.spec import facts_of
-from harness.config.keys import component_keys
+from harness.config.keys import choosing, component_keys
 from harness.config.run import RunConfig
 from harness.errors import ConfigError, PluginError
 
@@ -29,15 +28,6 @@ def stored_components(runs: Iterable[RunConfig]) -> dict[str, dict[str, Any]]:
                 spec = component_keys()[key].get(own["name"], key)
                 out[place] = {**own, "facts": facts_of(spec)}
     return out
-
-
-def choosing(group: str) -> tuple[str, Registry[Any]] | None:
-    """The setting that choosing a group by name means, and its components: "loss" -> loss.name."""
-    for key, registry in component_keys().items():
-        own, _, field = key.partition(".")
-        if own == group and field in ("name", "scheme"):
-            return key, registry
-    return None
 
 
 def chosen(group: str, name: str) -> dict[str, Any] | None:

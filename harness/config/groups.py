@@ -27,7 +27,7 @@ from harness.errors import ConfigError, nearest, shown
 SCOPES = ("linear", "all", "hidden", "output", "embedding")  # of init.weight_scale
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class Data(Remembers):
     """Which words, how they are split, and how much context a prediction sees."""
 
@@ -82,7 +82,7 @@ class Data(Remembers):
         return SOURCES.get(self.name, "data.name")
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class Model(Remembers):
     """Shape of the network: embedding, hidden layers, output over the vocabulary."""
 
@@ -102,7 +102,7 @@ class Model(Remembers):
             )
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class Init(Remembers):
     """How parameters are drawn. Every knob here may differ inside one fused program."""
 
@@ -132,7 +132,7 @@ class Init(Remembers):
         return INITS.bind(self.scheme, self.params)
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class Loss(Remembers):
     """What is minimised. Matching scales the gradient only; logged losses keep their units."""
 
@@ -158,7 +158,7 @@ class Loss(Remembers):
         return LOSSES.bind(self.name, self.params)
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class Reg(Remembers):
     """What holds the weights back."""
 
@@ -183,7 +183,7 @@ class Reg(Remembers):
         return PENALTIES.bind(self.name, self.params)
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class Optim(Remembers):
     """How parameters move."""
 
@@ -242,7 +242,7 @@ class Optim(Remembers):
         return factor if step >= self.warmup else factor * (step + 1) / self.warmup
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class Train(Remembers):
     """For how long, on how many examples at a time, and how often whole splits are looked at."""
 
@@ -285,7 +285,7 @@ def _check_metrics(names: Any) -> None:
         raise ConfigError(f"train.metrics is {shown(list(names))}; each may be named once.")
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class Engine(Remembers):
     """Where and how the arithmetic runs. chunk, workers and executor change no number."""
 

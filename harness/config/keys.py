@@ -34,6 +34,15 @@ def component_keys() -> dict[str, Registry[Any]]:
     return {key: registry for key, registry in found.items() if registry is not None}
 
 
+def choosing(group: str) -> tuple[str, Registry[Any]] | None:
+    """The setting that choosing a group by name means, and its components: "loss" -> loss.name."""
+    for key, registry in component_keys().items():
+        own, _, field = key.partition(".")
+        if own == group and field in ("name", "scheme"):
+            return key, registry
+    return None
+
+
 OF_COMPONENTS = tuple(
     f"{name}.{entry.name}."
     for name, group in GROUPS.items()

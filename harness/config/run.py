@@ -11,7 +11,7 @@ import dataclasses
 import functools
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from harness.components.biases import BIASES
 from harness.components.losses import LOSSES
@@ -20,16 +20,23 @@ from harness.components.plugins import offered
 from harness.config.derived import Remembers, filled, plain
 from harness.config.fields import check
 from harness.config.groups import GROUPS, Data, Engine, Init, Loss, Model, Optim, Reg, Train
+from harness.config.html import html_table
 from harness.config.ids import digest
 from harness.config.keys import SEED, TOP, component_keys, differing, nest
+from harness.config.labels import text
+from harness.config.named import group_named
 from harness.errors import ConfigError, nearest, shown
 
 Known = dict[tuple[str, str], Any]  # groups of settings that were built already
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class RunConfig(Remembers):
-    """One run, whole. `run_id(data_sha256)` names it; equal ids mean equal numbers."""
+    """One run, whole. `run_id(data_sha256)` names it; equal ids mean equal numbers.
+
+    A group may be the name of a component, which means what it does on the command line:
+    RunConfig(loss="mse", reg="l2") is loss=mse reg=l2.
+    """
 
     data: Data = field(default_factory=Data)
     model: Model = field(default_factory=Model)
@@ -41,7 +48,18 @@ class RunConfig(Remembers):
     seed: int = SEED
     engine: Engine = field(default_factory=Engine)
 
+    if TYPE_CHECKING:  # a group may be given by name, and is a group from then on
+
+        def __init__(  # noqa: PLR0913  the groups
+            self, *, data: Data | str = ..., model: Model = ..., init: Init | str = ...,
+            loss: Loss | str = ..., reg: Reg | str = ..., optim: Optim | str = ...,
+            train: Train = ..., seed: int = ..., engine: Engine = ...,
+        ) -> None: ...  # fmt: skip
+
     def __post_init__(self) -> None:
+        for name, group in GROUPS.items():
+            if not isinstance(getattr(self, name), group):
+                object.__setattr__(self, name, group_named(name, getattr(self, name)))
         check("", self)
         kind = self.data.spec.kind
         if kind != self.loss.spec.kind:
@@ -82,6 +100,15 @@ class RunConfig(Remembers):
             else:
                 out[name] = getattr(self, name)
         return out
+
+    def changed(self) -> dict[str, Any]:
+        """As `flat`, only the settings that differ from the defaults."""
+        usual = RunConfig().flat()
+        return {k: v for k, v in self.flat().items() if k not in usual or v != usual[k]}
+
+    def _repr_html_(self) -> str:
+        rows = [(key, text(value)) for key, value in self.changed().items()]
+        return html_table("A run: what differs from the defaults", rows)
 
     def nested(self) -> dict[str, Any]:
         """Every setting as the nested plain dict that a saved config.yaml holds."""
@@ -142,14 +169,14 @@ class RunConfig(Remembers):
         return self.resolved(device).digest(data_sha256, seeds=False)
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class ResolvedData(Data):
     """Data settings with the source's own choice filled in."""
 
     unique_words: bool
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class ResolvedInit(Init):
     """Init settings with the output layer's bias and the seed filled in."""
 
@@ -157,14 +184,14 @@ class ResolvedInit(Init):
     seed: int
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class ResolvedOptim(Optim):
     """Optimizer settings with the embedding's rate filled in."""
 
     embed_lr: float
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class ResolvedTrain(Train):
     """Training settings with the evaluation interval and the batches' seed filled in."""
 
@@ -172,7 +199,7 @@ class ResolvedTrain(Train):
     batch_seed: int
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class ResolvedRun(RunConfig):
     """A run with no automatic value left: what is trained, and what its ids are made of.
 

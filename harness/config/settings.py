@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from harness.config.derived import brief
 from harness.config.fields import check, knob
 from harness.config.keys import OF_COMPONENTS, unnest
 from harness.config.run import build
@@ -21,7 +22,7 @@ FREE = (*OF_COMPONENTS, "tracking.tags.")  # prefixes of keys that no YAML of ou
 SURROUNDINGS = ("tracking", "ledger", "halving")  # groups of settings that are no run's
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class Tracking:
     """What MLflow is told. `uri` null: MLFLOW_TRACKING_URI, or else ./mlflow.db (SQLite)."""
 
@@ -61,6 +62,9 @@ class Tracking:
                 f"tracking.experiment is {shown(self.experiment)}; allowed: a name of printable "
                 "characters, not of dots alone."
             )
+
+    def __repr__(self) -> str:
+        return brief(self, secret=("uri", "artifacts"))  # an address may hold a password
 
     def kept(self, before: Mapping[str, Any]) -> dict[str, Any]:
         """What a sweep's manifest keeps of this, so that `harness sync` does as the sweep did.

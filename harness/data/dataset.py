@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from harness import system
 from harness.components.biases import Targets
 from harness.components.sources import Points, Text, Words
+from harness.config.html import html_table
 from harness.errors import DataError, shown
 from harness.numerics.contexts import (
     Codes,
@@ -47,7 +48,7 @@ Inputs = NDArray[Any]  # int64 codes (N, T), or float32 coordinates (N, 2) of a 
 MEMORY_SHARE = 0.5  # of this machine's memory that one data set's arrays may take
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class Split:
     """One split: every example in order, and the distinct ones with their counts.
 
@@ -62,6 +63,10 @@ class Split:
     pair_context_P: Codes  # index into contexts_CT; pairs sorted by context, then target
     pair_target_P: Codes
     pair_count_P: Codes  # sums to n
+
+    def __repr__(self) -> str:
+        words = f"{len(self.words):,} words, " if self.words else ""
+        return f"<Split: {words}{self.n:,} examples, {len(self.contexts_CT):,} distinct inputs>"
 
     @property
     def n(self) -> int:
@@ -79,7 +84,7 @@ class Split:
         return self.y_N
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class Dataset:
     """Splits of one source, its vocabulary, and what was noticed on the way."""
 
@@ -98,6 +103,20 @@ class Dataset:
     overlap_words: int = 0  # validation words (repeats counted) that also stand in training
     notes: tuple[str, ...] = ()
     oracle: dict[str, float] | None = None  # where the source is known exactly, see _oracle
+
+    def __repr__(self) -> str:
+        seen = f"{self.V} symbols, " if self.symbols else ""
+        counts = ", ".join(f"{name} {getattr(self, name).n:,}" for name in self.held)
+        return f"<Dataset {self.name}: {seen}examples: {counts}; sha256 {self.sha256[:8]}>"
+
+    def _repr_html_(self) -> str:
+        splits = [(name, getattr(self, name)) for name in self.held]
+        rows = [
+            (name, f"{len(one.words):,}", f"{one.n:,}", f"{len(one.contexts_CT):,}",
+             ", ".join(one.words[:3]))
+            for name, one in splits
+        ]  # fmt: skip
+        return html_table(repr(self)[1:-1], rows, ("split", "words", "examples", "distinct", ""))
 
     @property
     def V(self) -> int:

@@ -30,6 +30,9 @@ class LedgerFolder:
         self.root = Path(root).absolute()
         self.archive = Archive(self.root)
 
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({str(self.root)!r})"
+
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self.root,)
 

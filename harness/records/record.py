@@ -19,17 +19,25 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from harness.components.metrics import shown_in
 from harness.config.automatic import spelled
 from harness.config.foreign import recall
+from harness.config.html import html_table
 from harness.config.keys import unnest
+from harness.config.labels import text
 from harness.config.run import Known, RunConfig, run_config
+from harness.numerics.digits import number
 from harness.records.verdicts import VERDICTS
 from harness.system import KEYS
 
 if TYPE_CHECKING:
+    import pandas as pd
     import torch
 
+    import harness
+
 CURVES, WEIGHTS = "curves.parquet", "weights.safetensors"  # files of a run, wherever it is saved
+BRIEF = ("init/loss_measured", "nll/train", "nll/val")  # what a record says of itself
 Curve = tuple[NDArray[np.int64], NDArray[np.float64]]
 
 
@@ -45,7 +53,7 @@ class Evaluation:
     values: Mapping[str, Sequence[float]]
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class RunRecord:
     """One finished run. Missing is absent: values that are not finite are left out here.
 
@@ -61,13 +69,13 @@ class RunRecord:
     config: RunConfig
     run_id: str
     config_id: str
-    series: Mapping[str, Curve] = field(repr=False)
-    summary: Mapping[str, float] = field(repr=False)
+    series: Mapping[str, Curve]
+    summary: Mapping[str, float]
     verdict: str
-    weights: Mapping[str, torch.Tensor] = field(default_factory=dict, repr=False)
-    symbols: tuple[str, ...] = field(default=(), repr=False)
+    weights: Mapping[str, torch.Tensor] = field(default_factory=dict)
+    symbols: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
-    provenance: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    provenance: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.verdict not in VERDICTS:
@@ -78,6 +86,30 @@ class RunRecord:
         object.__setattr__(self, "summary", finite)
         object.__setattr__(self, "symbols", tuple(self.symbols))
         object.__setattr__(self, "warnings", tuple(self.warnings))
+
+    def __repr__(self) -> str:
+        known = [f"{name} {number(self.summary[name])}" for name in BRIEF if name in self.summary]
+        words = ", ".join([self.verdict, *known])
+        return f"<RunRecord {self.run_id}: {words}; {self.config!r}>"
+
+    def _repr_html_(self) -> str:
+        shown = shown_in("run", self.summary)
+        settings = ((key, text(value)) for key, value in self.config.changed().items())
+        rows = [*settings, *((name, self.summary[name]) for name in shown)]
+        return html_table(f"Run {self.run_id}: {self.verdict}", rows)
+
+    def curves(self) -> pd.DataFrame:
+        """Every series as a column over the training step; nan where it was not measured."""
+        import pandas as pd
+
+        columns = {name: pd.Series(y, index=x) for name, (x, y) in self.series.items()}
+        return pd.DataFrame(columns).rename_axis("step").sort_index()
+
+    def plot(self) -> harness.Drawing:
+        """Learning curves as a matplotlib figure; `harness.plot` draws several runs together."""
+        import harness
+
+        return harness.plot(self)
 
     def to_plain(self) -> dict[str, Any]:
         """Everything but curves and weights, as JSON values; `from_plain` is the way back."""

@@ -1,24 +1,17 @@
-"""A comparison as text: a table or a pivot that fits the width, and the remarks under it.
-
-result = compare(records, by="loss.name", baseline="loss.name=cross_entropy")
-print(result)
-"""
+"""A comparison as text: a table or a pivot that fits the width, and the remarks under it."""
 
 from __future__ import annotations
 
-import functools
 import io
 import textwrap
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import fields
-from typing import TYPE_CHECKING, Any, ParamSpec
+from typing import TYPE_CHECKING, Any
 
 from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from harness.analysis import comparison
 from harness.analysis.comparison import Comparison
 from harness.analysis.selection import sort_key
 from harness.components.metrics import metric_of
@@ -29,36 +22,9 @@ from harness.render.equal import EQUAL, equal_rows, joined
 from harness.render.fitting import blocks, fit, settings_words
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from harness.numerics.variance import Explained
 
-P = ParamSpec("P")
-
 LIMIT = 40  # rows of a table for people; --csv and --json have all
-
-
-class PrintedComparison(Comparison):
-    """A comparison that prints itself."""
-
-    def text(self, width: int = 80) -> str:
-        """The comparison as people read it, `width` columns wide."""
-        return rendered(self, width)
-
-    def __str__(self) -> str:
-        return self.text()
-
-
-def _printing(compare: Callable[P, Comparison]) -> Callable[P, PrintedComparison]:
-    @functools.wraps(compare)
-    def printing(*args: P.args, **kwargs: P.kwargs) -> PrintedComparison:
-        found = compare(*args, **kwargs)
-        return PrintedComparison(**{f.name: getattr(found, f.name) for f in fields(found)})
-
-    return printing
-
-
-compare = _printing(comparison.compare)
 
 
 def rendered(found: Comparison, width: int = 80, *, limit: int = LIMIT) -> str:
@@ -93,13 +59,13 @@ def _table(found: Comparison, console: Console, limit: int) -> None:
     beyond = sum(map(len, groups[limit:]))
     groups = groups[:limit]
     rows = [found.rows[group[0]] for group in groups]
-    cells = {name: [_cell(row["metrics"].get(name), name) for row in rows] for name in names}
+    cells = {name: [cell_text(row["metrics"].get(name), name) for row in rows] for name in names}
     labels = short_names(found.keys)
     settings = {
         key: [joined(text(found.rows[i]["config"].get(key)) for i in group) for group in groups]
         for key in found.keys
     }
-    said = [_verdicts(found.verdicts[group[0]]) for group in groups]
+    said = [verdict_text(found.verdicts[group[0]]) for group in groups]
     heads = {name: _header(name, cells[name]) for name in names}
     needs = [2 + _width([*heads[name].split("\n"), *cells[name]]) for name in names]
     ends = 2 + _width(["n", *(str(row["n"]) for row in rows)]) + _width(["verdict", *said])
@@ -168,7 +134,7 @@ def _pivot(found: Comparison, console: Console) -> None:
         row = found.rows[i]
         rate = row["config"].get("optim.lr") if "optim.lr" not in found.by else None
         extra = f" @{text(rate)}" if rate is not None else ""
-        return _cell(row["metrics"].get(found.headline), found.headline) + extra
+        return cell_text(row["metrics"].get(found.headline), found.headline) + extra
 
     columns = [[text(value), *(cell(side, head) for side, _ in sides)] for head, value in heads]
     first = 4 + _width([corner, *(text(value) for _, value in sides)])
@@ -246,7 +212,8 @@ def _explained(found: Explained, console: Console) -> None:
     )
 
 
-def _cell(entry: Mapping[str, Any] | None, name: str) -> str:
+def cell_text(entry: Mapping[str, Any] | None, name: str) -> str:
+    """Mean and half the 95 % interval of a metric over replicates; "-" where no run has it."""
     if entry is None:
         return "-"
     digits = metric_of(name).digits
@@ -265,7 +232,8 @@ def _header(name: str, cells: Sequence[str]) -> str:
     )
 
 
-def _verdicts(counted: Counter[str]) -> str:
+def verdict_text(counted: Counter[str]) -> str:
+    """The verdict that all runs share, or how many have which."""
     if len(counted) == 1:
         return next(iter(counted))
     return ", ".join(f"{n} {verdict}" for verdict, n in counted.most_common())

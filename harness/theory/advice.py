@@ -6,7 +6,7 @@ Every threshold of the start stands here.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -65,10 +65,10 @@ class InitialLoss:
     expected: float | None
     sd: float | None
     logit_std: float
-    layers: tuple[tuple[str, float, float], ...]
+    layers: tuple[tuple[str, float, float], ...] = field(repr=False)
     caveats: tuple[str, ...]
-    smart_start: SmartStart | None
-    advice: str
+    smart_start: SmartStart | None = field(repr=False)
+    advice: str = field(repr=False)
     z_limit: float = Z_LIMIT  # an honest draw stays within it; larger for narrow and deep nets
     dead: bool = False  # no weight gets a gradient, at this start or later
 

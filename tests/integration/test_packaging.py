@@ -90,9 +90,10 @@ import numpy as np
 import torch
 
 from harness import (
-    ConfigError, Data, DataError, Dataset, Engine, HarnessError, Init, InitSpec, Ledger, Loss,
-    LossSpec, Model, Optim, Reg, RunConfig, RunRecord, Tracking, Train, compare,
-    expected_initial_loss, load_data, load_run, read_sweep, register, run_config, train,
+    ConfigError, Data, DataError, Dataset, Drawing, Engine, HarnessError, Init, InitSpec, Ledger,
+    Loss, LossSpec, Model, Optim, Reg, RunConfig, RunRecord, Tracking, Train, compare,
+    expected_initial_loss, load_data, load_run, plot, read_sweep, records_frame, register,
+    run_config, train,
 )
 
 
@@ -113,12 +114,17 @@ worst: np.float64 = values.max()
 share: float = first.summary["accuracy/val"]
 same: RunConfig = first.config
 module: torch.nn.Module = first.module()
+curves: Drawing = plot(records, metric="loss")
+first.plot().savefig("curves.pdf", metadata={"Title": records_frame(records).to_csv()})
+compare(records).plot().suptitle(str(first.curves()["nll/val"].min()))
+by_name: Loss = RunConfig(loss="mse", reg="l2").loss
 expected = expected_initial_loss(same, load_data(same.data)).expected
 if expected is not None:
     print(f"{expected:.3f} {worst:.3f} {share:.3f} {same.resolved().init.output_bias.upper()}")
 
 # what a type checker must see: were harness untyped, these would be idle
 Init(weight_scale="large")  # type: ignore[arg-type]
+RunConfig(loss=3)  # type: ignore[arg-type]
 first.no_such_thing  # type: ignore[attr-defined]
 same.init.output_bias.upper()  # type: ignore[union-attr]
 """

@@ -8,8 +8,8 @@ from rich.console import Console
 from rich.table import Table
 
 from harness.render import console
-from harness.render.compare_table import compare
 from harness.render.fitting import blocks, fit, fits
+from harness.render.printed import compare
 from tests.support.synthetic_sweep import synthetic_table
 
 LOSSES = ["cross_entropy", "crammer_singer", "hinge", "brier", "bce", "mse"]

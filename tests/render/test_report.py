@@ -17,7 +17,7 @@ from harness.errors import ConfigError, HarnessError
 from harness.numerics.digits import number
 from harness.render import publishing, report
 from harness.render import report_tables as reporttables
-from harness.render.figures import coordinates, start, style
+from harness.render.figures import coordinates, expected, style
 from tests.support.synthetic_sweep import synthetic_table
 
 GRID = {
@@ -477,22 +477,22 @@ def test_number():
 
 
 def test_plot_initial_loss(tmp_path, grid):
-    path = start.plot_initial_loss(
+    path = expected.plot_initial_loss(
         tmp_path / "a.svg", losses=["cross_entropy", "mse"], scales=(0.1, 1.0, 10.0), table=grid
     )
     text = path.read_text(encoding="utf-8")
     assert "initial loss (nats/char)" in text
     assert "initial loss (squared error)" in text
     with pytest.raises(ConfigError, match="png"):
-        start.plot_initial_loss(tmp_path / "a.bmp")
+        expected.plot_initial_loss(tmp_path / "a.bmp")
     with pytest.raises(ConfigError, match="cross_entropy"):
-        start.plot_initial_loss(tmp_path / "a.svg", losses=["max_margin"])
+        expected.plot_initial_loss(tmp_path / "a.svg", losses=["max_margin"])
 
 
 def test_dots_belong_to_the_line():
     view = Swept(synthetic_table({**GRID, "init.bias": ("zero", "normal")}))
     run = swept.config_of(view.runs.iloc[-1].to_dict())
-    kept = start._alike(view, run)
+    kept = expected._alike(view, run)
     assert set(kept["init.bias"]) == {"normal"}
     assert set(kept["init.weight_scale"]) == {0.1, 1.0, 3.0}
     assert set(kept["loss.name"]) == {"cross_entropy", "hinge"}
@@ -501,7 +501,7 @@ def test_dots_belong_to_the_line():
 def test_expected_curve_rises_with_the_scale():
     from harness.config.run import RunConfig
 
-    values = start.expected_over(RunConfig(), "init.weight_scale", [0.01, 1.0, 10.0])
+    values = expected.expected_over(RunConfig(), "init.weight_scale", [0.01, 1.0, 10.0])
     assert values[0] == pytest.approx(math.log(27), abs=1e-3)  # equal logits over 27 symbols
     assert values[0] < values[1] < values[2]
 

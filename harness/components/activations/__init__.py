@@ -21,7 +21,7 @@ else:
     np, torch = lazy("numpy"), lazy("torch")
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class ActivationSpec(Spec):
     """An elementwise nonlinearity phi. Only `function` is required.
 

@@ -37,7 +37,7 @@ class Targets:
     outputs: int
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class BiasSpec(Spec):
     """How the biases of a layer begin. Only `draw` is required.
 

@@ -20,7 +20,7 @@ EmbeddingDraw = Callable[[int, int, "np.random.Generator"], "Array"]
 SMALL, LARGE = 10, 1000  # fans between which a scaled scheme's standard deviation falls
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class InitSpec(Spec):
     """How the weights of a layer are drawn at step 0. Only `draw` is required.
 

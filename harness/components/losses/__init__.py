@@ -27,7 +27,7 @@ class Constant(NamedTuple):
     bias: str  # as a formula in the training shares p, such as "ln p"
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class LossSpec(Spec):
     """One loss, as the engine, theory, calibration and the figures see it.
 

@@ -20,7 +20,7 @@ OWN = "loss"  # the unit of the run's own loss
 OWN_VIEWS = ("compare", "report", "run", "curves")  # of a user's own metric that names none
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class MetricSpec(Spec):
     """One metric, or a family of them. One of a user's own needs `value`.
 

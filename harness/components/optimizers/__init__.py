@@ -10,7 +10,7 @@ from harness.components.registry import Registry
 from harness.components.spec import Spec
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class OptimizerSpec(Spec):
     """One optimizer over stacked parameters, each run with its own learning rate.
 
@@ -40,8 +40,8 @@ class OptimizerSpec(Spec):
     constants: tuple[float, ...] = ()
 
     def chosen(self) -> dict[str, Any]:
-        """The learning rate."""
-        return {"lr": self.lr}
+        """The learning rate, and what else its YAML would set."""
+        return {"lr": self.lr, **self.beside}
 
 
 OPTIMIZERS: Registry[OptimizerSpec] = Registry("optimizer", OptimizerSpec, __name__)

@@ -22,5 +22,6 @@ def step(  # noqa: PLR0913  an optimizer takes each of its settings by name
 
 
 SPEC = OptimizerSpec(
-    step=step, slots=1, settings=("momentum",), kernel=1, summary="heavy ball: reads optim.momentum"
-)
+    step=step, slots=1, settings=("momentum",), beside={"momentum": 0.9}, kernel=1,
+    summary="heavy ball: reads optim.momentum",
+)  # fmt: skip

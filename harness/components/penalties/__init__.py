@@ -21,7 +21,7 @@ Stage = Literal["none", "gradient", "decoupled", "constraint", "activation"]
 STRENGTH = Param(default=0.01, low=0.0, high=1e6)
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class PenaltySpec(Spec):
     """One regularizer, at strength 1; each run's `reg.strength` multiplies it.
 
@@ -63,8 +63,8 @@ class PenaltySpec(Spec):
     kernel: int | None = None
 
     def chosen(self) -> dict[str, Any]:
-        """The strength."""
-        return {"strength": self.strength.default}
+        """The strength, and what else its YAML would set."""
+        return {"strength": self.strength.default, **self.beside}
 
     @property
     def sloped(self) -> bool:

@@ -9,7 +9,7 @@ from harness.components.registry import Registry
 from harness.components.spec import Spec
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class ScheduleSpec(Spec):
     """One schedule of the learning rate.
 

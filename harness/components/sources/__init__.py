@@ -104,7 +104,7 @@ class Points:
         return hashlib.sha256(content).hexdigest()
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class SourceSpec(Spec):
     """One source. Only `load` is required.
 

@@ -19,5 +19,6 @@ SPEC = SourceSpec(
     load=load,
     kind="binary",
     unit="nats/example",
+    beside={"split": (1.0, 0.0, 0.0)},
     summary="micrograd's four points in three dimensions; all of them train: data.split=[1,0,0]",
 )

@@ -133,7 +133,7 @@ def _draw(
         last = (splits.get("val") or splits["train"])[1][-1]
         ends.append((float(last), label, tone))
         told.append(f"{label} ends at {number(float(last))}")
-    low, high = _limits(late)
+    low, high = limits_of(late)
     axes.set_ylim(low, high)
     axes.set_xlim(left=0)
     axes.set_xlabel("training step")
@@ -143,7 +143,7 @@ def _draw(
     return figure, told, max(every) > high
 
 
-def _limits(late: list[float]) -> tuple[float, float]:
+def limits_of(late: list[float]) -> tuple[float, float]:
     """Limits that show what comes after the first steps, not what a diverging run did."""
     known = np.array(late)
     known = known[known <= 4 * np.median(known)] if np.median(known) > 0 else known

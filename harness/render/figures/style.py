@@ -47,6 +47,16 @@ RC: Any = {
 }  # fmt: skip
 
 
+class Drawing(Canvas):
+    """A matplotlib figure on white paper that a notebook shows without pyplot."""
+
+    def _repr_png_(self) -> bytes:
+        out = io.BytesIO()
+        with draw():
+            self.savefig(out, format="png", facecolor="white", dpi=110)
+        return out.getvalue()
+
+
 @dataclass(frozen=True, kw_only=True)
 class Panel:
     """One drawing: its heading, what it shows in words (for who cannot see it), and its SVG."""
@@ -75,9 +85,9 @@ def draw() -> Any:
 
 def canvas(
     *, right: float = 0.12, width: float = WIDTH, height: float = HEIGHT
-) -> tuple[Canvas, Axes]:
+) -> tuple[Drawing, Axes]:
     """An empty panel; `right` inches are kept free for labels beside the axes."""
-    figure = Canvas(figsize=(width, height))
+    figure = Drawing(figsize=(width, height))
     box = (0.56 / width, 0.44 / height, 1 - (0.56 + right) / width, 1 - (0.44 + 0.12) / height)
     axes = figure.add_axes(box)
     axes.tick_params(length=3, pad=2.5)
