@@ -110,7 +110,11 @@ def run_jobs_of(
             )
         launch = Launch(options.began)
         with launch.kept(ledger, manifest, len(jobs.runs) - len(finished)):
-            failed, told = _train(jobs, options, manifest, finished, place, executor, launch)
+            work = _Work(
+                jobs=jobs, options=options, manifest=manifest, finished=finished, place=place,
+                executor=executor, launch=launch,
+            )  # fmt: skip
+            failed, told = _train(work)
             rows = outcome.rows_of(ledger, jobs.runs)
             if jobs.ledger.weights == "best" and not options.single:
                 ledger.keep_best_weights(manifest.sweep_id)
@@ -127,6 +131,24 @@ def run_jobs_of(
         values=values, sweep_id=None if options.single else manifest.sweep_id,
         exit_code=1 if failed else 0, run_ids=jobs.run_ids, end=end,
     )  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Work:
+    """The parts of one sweep that training it needs."""
+
+    jobs: Jobs
+    options: Options
+    manifest: SweepManifest
+    finished: set[str]
+    place: Place
+    executor: Executor | None  # None where nothing is left to train
+    launch: Launch
+
+    @property
+    def todo(self) -> dict[str, RunConfig]:
+        """run_id -> run, of those not finished."""
+        return {name: run for name, run in self.jobs.runs.items() if name not in self.finished}
 
 
 def _sweep_id(jobs: Jobs, options: Options, ledger: Ledger) -> str:
@@ -152,36 +174,28 @@ def _manifest(
     return ledger.read_sweep(options.into).joined(fresh)
 
 
-def _train(  # noqa: PLR0913  the parts of one sweep, each of another package
-    jobs: Jobs, options: Options, manifest: SweepManifest, finished: set[str], place: Place,
-    executor: Executor | None, launch: Launch,
-) -> tuple[dict[str, str], Report]:  # fmt: skip
+def _train(work: _Work) -> tuple[dict[str, str], Report]:
     """Train what is not finished, telling ledger and tracking.
 
     Returns run_id -> message of failed runs, and what MLflow has of all.
     """
     from harness.tracking.tracker import open_tracking
 
-    todo = {run_id: run for run_id, run in jobs.runs.items() if run_id not in finished}
+    jobs, launch, finished = work.jobs, work.launch, work.finished
     if finished:
-        what = "this run is" if options.single else f"{len(finished)} of {len(jobs.runs)} runs are"
-        hint = "; --again trains it once more" if options.single else ""
-        console.say(f"{what} finished already{hint}.")
+        single = work.options.single
+        what = "this run is" if single else f"{len(finished)} of {len(jobs.runs)} runs are"
+        console.say(f"{what} finished already{'; --again trains it once more' if single else ''}.")
     if jobs.executor == "local":
-        launch.processes = place.processes
-    tracker = open_tracking(jobs.tracking, place.ledger)
+        launch.processes = work.place.processes
+    tracker = open_tracking(jobs.tracking, work.place.ledger)
     with stop_signals() as stop:
-        tracker.open_sweep(manifest)
+        tracker.open_sweep(work.manifest)
         for run_id in finished:  # complete under this parent too, without training
             tracker.finished(run_id)
         try:
             launch.end("planning")
-            failed = (
-                {} if executor is None
-                else _run_all(
-                    jobs, todo, executor, place, tracker, stop.event, launch, quiet=options.quiet
-                )
-            )  # fmt: skip
+            failed = {} if work.executor is None else _run_all(work, tracker, stop.event)
             launch.end("running")
         except HarnessError:
             tracker.close("KILLED", STOP_SECONDS)
@@ -209,17 +223,16 @@ def _close(tracker: NullTracker, stop: Stop) -> Report:
         note.cancel()
 
 
-def _run_all(  # noqa: PLR0913  the parts of one sweep, each of another package
-    jobs: Jobs, todo: Mapping[str, RunConfig], executor: Executor, place: Place,
-    tracker: NullTracker, stop: threading.Event, launch: Launch, *, quiet: bool,
-) -> dict[str, str]:  # fmt: skip
+def _run_all(work: _Work, tracker: NullTracker, stop: threading.Event) -> dict[str, str]:
     from harness.execution.interface import Event, run_jobs
 
+    executor, todo, jobs, launch = work.executor, work.todo, work.jobs, work.launch
+    assert executor is not None
     failed: dict[str, str] = {}
     ended: set[str] = set()
     steps = {run_id: run.train.steps for run_id, run in todo.items()}
     losses = {run_id: run.loss.name for run_id, run in todo.items()}
-    with progress(steps, losses, quiet=quiet) as meter:
+    with progress(steps, losses, quiet=work.options.quiet) as meter:
 
         def on_event(event: Event) -> None:
             if event.kind == "note":
@@ -248,13 +261,16 @@ def _run_all(  # noqa: PLR0913  the parts of one sweep, each of another package
             left = [run for run_id, run in runs.items() if run_id in todo and run_id not in ended]
             if left:
                 run_jobs(
-                    left, executor=executor, place=place, on_event=on_event, stop=stop, rung=rung
-                )
+                    left, executor=executor, place=work.place, on_event=on_event, stop=stop,
+                    rung=rung,
+                )  # fmt: skip
 
         if jobs.halving.factor is None:
             train(todo, None)
         else:
-            halved = halve(configurations(jobs), jobs.halving, place.ledger, train, stop.is_set)
+            halved = halve(
+                configurations(jobs), jobs.halving, work.place.ledger, train, stop.is_set
+            )
             launch.dropped = halved.dropped
             for run_id, step in halved.dropped.items():
                 tracker.dropped(run_id, step)

@@ -516,7 +516,6 @@ def test_plot_coordinates(tmp_path):
     text = coordinates.plot_coordinates(table, tmp_path / "c.svg").read_text(encoding="utf-8")
     for words in ("width (units a hidden layer)", "depth (hidden layers)", "step 4", "hidden.2"):
         assert words in text
-    assert len(coordinates.coordinate_figure(table).panels) == 4
     with pytest.raises(ConfigError, match="std"):
         coordinates.plot_coordinates(table.drop(columns="std"), tmp_path / "c.svg")
     with pytest.raises(ConfigError, match="varies"):

@@ -13,38 +13,12 @@ from typing import TYPE_CHECKING, Any
 from matplotlib.figure import Figure as Canvas
 
 from harness.errors import ConfigError
-from harness.numerics.digits import number
 from harness.render.figures import style
 
 if TYPE_CHECKING:
     import pandas as pd
 
 COLUMNS = ("width", "depth", "layer", "step", "std")
-
-
-def coordinate_figure(table: pd.DataFrame) -> style.Figure:
-    """The check as panels of a page; see `plot_coordinates` for the table."""
-    panels = []
-    with style.draw():
-        for place, (axis, step, part) in enumerate(_parts(table)):
-            figure, axes = style.canvas(
-                right=style.room_for([str(n) for n in part["layer"].unique()])
-            )
-            ends, limits = _lines(axes, part, axis, _limits(table))
-            style.label_ends(axes, ends)
-            words = f"from {number(limits[0])} to {number(limits[1])}"
-            panels.append(
-                style.panel(
-                    figure, title=f"{axis}, step {step:,}", prefix=f"co{place}-",
-                    alt=f"Activation std by layer over {axis} at step {step}: {words}.",
-                )
-            )  # fmt: skip
-    return style.Figure(
-        name="coordinates", title="Activations as the network grows", panels=panels,
-        caption="Standard deviation of each layer's activations over width and depth, mean over "
-        "seeds, at the start and after a few steps; log axes. Level lines: the start suits every "
-        "size.",
-    )  # fmt: skip
 
 
 def plot_coordinates(table: pd.DataFrame, path: str | Path) -> Path:
@@ -69,7 +43,7 @@ def plot_coordinates(table: pd.DataFrame, path: str | Path) -> Path:
         )
         for axis, step, part in parts:
             axes = grid[axes_names.index(axis)][steps.index(step)]
-            ends, _ = _lines(axes, part, axis, _limits(table))
+            ends = _lines(axes, part, axis, _limits(table))
             axes.set_title(f"step {step:,}", loc="left", fontsize=9, fontweight="bold")
             style.label_ends(axes, ends)
         style.save(figure, path)
@@ -105,10 +79,10 @@ def _limits(table: pd.DataFrame) -> tuple[float, float]:
 
 def _lines(
     axes: Any, part: pd.DataFrame, axis: str, limits: tuple[float, float]
-) -> tuple[Any, Any]:
+) -> list[tuple[float, str, str]]:
     layers = sorted(part["layer"].unique(), key=lambda n: (n == "output", len(n), n))
     tones = style.colours(True, max(len(layers) - ("output" in layers), 1))
-    ends, seen = [], []
+    ends = []
     style.log_axis(axes, "y", *limits)
     spots = sorted(float(v) for v in part[axis].unique())
     style.log_axis(axes, "x", spots[0] / 1.15, spots[-1] * 1.15, spots)
@@ -120,7 +94,6 @@ def _lines(
         axes.plot(mean.index.to_numpy(float), mean.to_numpy(), color=tone, marker="o", markersize=3)
         if len(layers) <= 8 or place % (len(layers) // 8 + 1) == 0 or layer == "output":
             ends.append((float(mean.iloc[-1]), str(layer), tone))
-        seen += mean.tolist()
     axes.set_xlabel("width (units a hidden layer)" if axis == "width" else "depth (hidden layers)")
     axes.set_ylabel("activation std")
-    return ends, (min(seen, default=0.0), max(seen, default=0.0))
+    return ends

@@ -28,8 +28,6 @@ WIDTH, HEIGHT = 4.0, 2.9  # inches of a panel; the page scales it to its column
 INK, FAINT, GRID, PAPER = "#111214", "#6a6d71", "#d5d7d9", "#fefefd"
 OKABE_ITO = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")  # for kinds
 VIRIDIS = ("#440154", "#414487", "#2a788e", "#22a884", "#7ad151", "#bddf26")  # for amounts
-DARK_KINDS = ("#4fb0ea", "#ff8a3d", "#2bc79b", "#e7a4c9", "#f2b632", "#9ed6f7")
-DARK_AMOUNTS = ("#b58ae0", "#8f9bea", "#4fb3cf", "#3ecf9f", "#9be36b", "#e3f24f")
 VARIABLES = {
     INK: "--ink", FAINT: "--faint", GRID: "--grid", PAPER: "--paper",
     **{c: f"--k{i}" for i, c in enumerate(OKABE_ITO)},
