@@ -28,7 +28,7 @@ from typing import Any
 
 import pandas as pd
 
-from harness import read_sweep
+from harness import Ledger, RunRecord, read_sweep
 from harness.analysis.table import SweepTable
 from harness.errors import ConfigError, nearest
 
@@ -79,6 +79,10 @@ class Lab:
         few = (1, 2) if self.small else (top, seeds)
         flags = ["--top", str(few[0]), "--seeds", str(few[1]), "--ledger", str(self.ledger)]
         return self._table("confirm", [str(sweep.meta["sweep_id"]), *flags])
+
+    def records(self, sweep: SweepTable) -> dict[str, RunRecord]:
+        """run_id -> the whole record of each run, with every series and the weights."""
+        return Ledger(self.ledger).read_many(sweep.runs["run_id"])
 
     def _sized(self, settings: Sequence[str]) -> list[str]:
         """The settings with those of `small` in the place of their own."""
