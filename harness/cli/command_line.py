@@ -8,8 +8,7 @@ from them.
 from __future__ import annotations
 
 import argparse
-import os
-import re
+import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -153,15 +152,14 @@ def call(rest: Sequence[str], task: Task, *, multirun: bool) -> int:
             "--experimental-rerun is refused: it unpickles a file. Train a saved config again with "
             "-cp FOLDER -cn config, or use harness reproduce RUN."
         )
-    looks_only = args.cfg or args.info or args.help or args.hydra_help or args.shell_completion
+    if args.shell_completion:
+        return _complete(args.overrides)
+    looks_only = args.cfg or args.info or args.help or args.hydra_help
     args.multirun = not looks_only and (multirun or args.multirun)
     args.run = False if args.multirun or looks_only else args.run
-    if not args.shell_completion:
-        args.overrides = [text for text in args.overrides if text != "experiment=null"]
-        foreign = bool(args.config_dir or args.config_path)
-        check_overrides(args.overrides, foreign=foreign, zipped=task.shape.zip)
-    elif any(text.startswith("query=") for text in args.overrides):
-        _complete_after_verb()
+    args.overrides = [text for text in args.overrides if text != "experiment=null"]
+    foreign = bool(args.config_dir or args.config_path)
+    check_overrides(args.overrides, foreign=foreign, zipped=task.shape.zip)
     task.overrides = (*args.overrides, *task.overrides)
     if args.config_path is not None:
         args.config_path = str(Path(args.config_path).expanduser().resolve())
@@ -176,22 +174,20 @@ def call(rest: Sequence[str], task: Task, *, multirun: bool) -> int:
     return task.exit_code
 
 
-def _complete_after_verb() -> None:
-    """Hydra completes what follows the command: let the verb count as a part of that.
+def _complete(words: Sequence[str]) -> int:
+    """Hydra's -sc install=SHELL, uninstall=SHELL and query=SHELL, for all verbs."""
+    from harness.cli import shells
 
-    Its shell script says in COMP_LINE what was typed so far, and in COMP_POINT how far.
-    """
-    line = os.environ.get("COMP_LINE")
-    if line is None:
-        raise ConfigError(
-            "COMP_LINE is not set, so there is nothing to complete: shells ask this, not people. "
-            '`eval "$(harness train -sc install=bash)"` teaches it to bash.'
-        )
-    found = re.match(r"(\S+\s+)(train|sweep)\s+", line)
-    if found:
-        os.environ["COMP_LINE"] = found[1] + line[found.end() :]
-        point = int(os.environ.get("COMP_POINT", len(line)))
-        os.environ["COMP_POINT"] = str(max(len(found[1]), point - (found.end() - found.end(1))))
+    for word in words:
+        what, _, shell = word.partition("=")
+        if what in ("install", "uninstall", "query") and shell in shells.SHELLS:
+            sys.stdout.write(f"{shells.asked(what, shell)}\n")
+            return 0
+    raise ConfigError(
+        f"-sc is followed by {shown(' '.join(words))}; allowed: one of install=, uninstall= and "
+        f"query=, with {', '.join(shells.SHELLS)}, such as install=bash. harness completion bash "
+        "says the same."
+    )
 
 
 def own_flags(argv: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:

@@ -1,7 +1,7 @@
-"""Hydra's insides, wrapped: its flags, its grammar, its errors, its reader of files, its run.
+"""Hydra's insides, wrapped: its flags, its grammar, its errors, its run.
 
-No other module touches what Hydra keeps to itself, so a change there is met here alone. Hydra is
-called as a library: `sys.argv` stays untouched and every flag of Hydra's works.
+No module but the hydra_* touches what Hydra keeps to itself, so a change is met there alone. Hydra
+is called as a library: `sys.argv` stays untouched and every flag of Hydra's works.
 """
 
 from __future__ import annotations
@@ -9,37 +9,29 @@ from __future__ import annotations
 import argparse
 import contextlib
 import os
-import sys
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import yaml
 from hydra import __version__ as installed
 from hydra import version
-from hydra._internal.core_plugins.file_config_source import FileConfigSource
-from hydra._internal.sources_registry import SourcesRegistry
 from hydra._internal.utils import _run_hydra, get_args_parser
 from hydra.core.config_loader import ConfigLoader
-from hydra.core.object_type import ObjectType
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override, ValueType
-from hydra.core.plugins import Plugins
 from hydra.errors import HydraException
-from hydra.plugins.config_source import ConfigResult
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from harness.cli import grid
 from harness.cli.explaining import overview
 from harness.cli.gridsize import check_points, check_total, range_length
-from harness.cli.guard import check_yaml
+from harness.cli.hydra_files import checked_files
 from harness.cli.hydra_messages import in_words
+from harness.cli.hydra_printing import resolved_whole, wrapped
 from harness.cli.near import no_flag
 from harness.cli.space import REPLICATES, Dimension, Space, check_space
 from harness.cli.spelling import known_keys
-from harness.config.foreign import chosen
-from harness.config.keys import choosing
 from harness.config.settings import FREE
 from harness.errors import ConfigError, HarnessError, shown
 from harness.paths import conf_dir
@@ -224,7 +216,10 @@ def run_hydra(args: argparse.Namespace, task: Any) -> None:
     # for --help; with OmegaConf 2.4, which Hydra 1.4 brings, the new kind took over the old name
     register = getattr(OmegaConf, "register_new_resolver" if BASE else "register_resolver")
     register("harness.settings", overview, replace=True)
-    with clear_errors(), _full_errors(), _checked_files():
+    helping, whole = args.help or args.hydra_help, args.cfg == "hydra" and args.resolve
+    args.help, args.hydra_help = helping, False  # our page has what Hydra's says
+    around = wrapped() if helping else resolved_whole() if whole else contextlib.nullcontext()
+    with clear_errors(), _full_errors(), checked_files(), around:
         _run_hydra(
             args=args,
             args_parser=get_args_parser(),
@@ -288,60 +283,3 @@ def _hydras(error: Exception) -> bool:
         trace = trace.tb_next
     name = "" if trace is None else str(trace.tb_frame.f_globals.get("__name__", ""))
     return name.startswith(OWN)
-
-
-class CheckedSource(FileConfigSource):
-    """Hydra's reader of YAML files, with a look at each file that is not the project's own.
-
-    Components of other packages are choices of their group, without a file.
-    """
-
-    said: ClassVar[set[str]] = set()  # a file is read several times
-
-    def is_config(self, config_path: str) -> bool:
-        """Whether there is such a file, or such a component."""
-        return super().is_config(config_path) or self._component(config_path) is not None
-
-    def list(self, config_path: str, results_filter: ObjectType | None) -> list[str]:
-        """The names in a group: of files, and of components that have none."""
-        found = super().list(config_path, results_filter)
-        group = choosing(config_path) if self._own() else None
-        if group is not None and results_filter is not ObjectType.GROUP:
-            found += [name for name in group[1].others() if name not in found]
-        return sorted(found)
-
-    def _own(self) -> bool:
-        return Path(self.path).resolve() == conf_dir()
-
-    def _component(self, config_path: str) -> Plain | None:
-        group, _, name = config_path.removesuffix(".yaml").rpartition("/")
-        return chosen(group, name) if group and self._own() else None
-
-    def load_config(self, config_path: str) -> ConfigResult:
-        """Read one YAML file; ConfigError where it could run code."""
-        path = Path(self.path, self._normalize_file_name(config_path)).resolve()
-        if not path.is_file() and (found := self._component(config_path)) is not None:
-            return ConfigResult(
-                config=OmegaConf.create(found),
-                path=f"{self.scheme()}://{self.path}",
-                provider=self.provider,
-                header={"package": None},
-            )
-        if path.is_file() and not path.is_relative_to(conf_dir()):
-            for text in check_yaml(path):
-                if text not in self.said:
-                    self.said.add(text)
-                    print(f"harness: {text}", file=sys.stderr)
-        return super().load_config(config_path)
-
-
-@contextlib.contextmanager
-def _checked_files() -> Iterator[None]:
-    Plugins.instance()  # fills the registry
-    types = SourcesRegistry.instance().types
-    before = types["file"]
-    types["file"] = CheckedSource
-    try:
-        yield
-    finally:
-        types["file"] = before

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from harness.cli.options import JSON, URI, cli
+from harness.cli.options import JSON, URI, cli, completing
 from harness.paths import check_path
 
 
@@ -20,7 +20,7 @@ def doctor(ledger: str, uri: str | None) -> int:
 
 
 @cli.command()
-@click.argument("kind", required=False)
+@click.argument("kind", required=False, shell_complete=completing("kinds"))
 @JSON
 def components(kind: str | None, as_json: bool) -> int:
     """List what a config may name, and where each comes from.
@@ -37,7 +37,7 @@ def components(kind: str | None, as_json: bool) -> int:
 
 
 @cli.command()
-@click.argument("key")
+@click.argument("key", shell_complete=completing("explained"))
 def explain(key: str) -> int:
     """Explain a setting at length: its meaning, range, unit, default and choices.
 
@@ -46,6 +46,21 @@ def explain(key: str) -> int:
     from harness.cli.explaining import explain as verb
 
     click.echo("\n".join(verb(key)))
+    return 0
+
+
+@cli.command()
+@click.argument("shell", required=False, type=click.Choice(["bash", "zsh", "fish"]))
+def completion(shell: str | None) -> int:
+    """Print the script that teaches a shell to complete verbs, settings, values and ids.
+
+    In ~/.bashrc or ~/.zshrc: eval "$(harness completion bash)" (or zsh). For fish:
+    harness completion fish > ~/.config/fish/completions/harness.fish. SHELL is left out for the one
+    that the variable SHELL names.
+    """
+    from harness.cli.shells import script
+
+    click.echo(script(shell))
     return 0
 
 

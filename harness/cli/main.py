@@ -15,7 +15,7 @@ from collections.abc import Sequence
 import click
 
 from harness.cli import machine_verbs, result_verbs, training_verbs
-from harness.cli.options import cli
+from harness.cli.options import COMPLETE, cli
 from harness.errors import ConfigError, HarnessError, shown
 from harness.system import check_platform
 
@@ -44,7 +44,11 @@ def _answer(words: Sequence[str]) -> int:
     try:
         check_platform()
         check_words(words)
-        if words and words[0] in ("-sc", "--shell-completion"):  # Hydra's script knows no verbs
+        if COMPLETE in os.environ:  # a shell asks; click's `main` answers
+            from harness.cli import shells
+
+            shells.teach_click()
+        elif words and words[0] in ("-sc", "--shell-completion"):  # what Hydra's script asks
             words = ["train", *words]
         code = cli.main(args=list(words), prog_name="harness", standalone_mode=False)
     except click.Abort:

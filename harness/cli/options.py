@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -10,6 +12,10 @@ from harness import __version__
 from harness.errors import ConfigError, shown
 from harness.paths import check_output, check_path
 
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
+
+COMPLETE = "_HARNESS_COMPLETE"  # set by a shell that asks what could come next
 OPEN = {"ignore_unknown_options": True, "allow_extra_args": True, "help_option_names": []}
 
 
@@ -34,8 +40,39 @@ def output(_: click.Context, option: click.Parameter, value: str | None) -> str 
     return value
 
 
+Complete = Callable[[click.Context, click.Parameter, str], list[str]]
+
+
+def completing(name: str) -> Complete:
+    """A function of cli.completing, which is loaded once a shell asks."""
+
+    def complete(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
+        from harness.cli import completing as module
+
+        answer: Complete = getattr(module, name)
+        return answer(ctx, param, incomplete)
+
+    return complete
+
+
+class Overriding(click.Command):
+    """A verb that takes settings: flags that others parse are completed too."""
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Flags, where the word begins with a dash."""
+        from click.shell_completion import CompletionItem
+
+        from harness.cli.completing import flags
+
+        others = [CompletionItem(one) for one in flags(self.name or "", incomplete)]
+        return [*super().shell_complete(ctx, incomplete), *others]
+
+
+OVERRIDES = click.argument(
+    "overrides", nargs=-1, type=click.UNPROCESSED, shell_complete=completing("overrides")
+)
 LEDGER = click.option(
-    "--ledger", callback=folder, show_default="./runs",
+    "--ledger", callback=folder, show_default="./runs", shell_complete=completing("files"),
     help="Folder of the ledger; a ledger named here is the only place looked in.",
 )  # fmt: skip
 URI = click.option("--uri", help="MLflow's address; default: MLFLOW_TRACKING_URI, or ./mlflow.db.")

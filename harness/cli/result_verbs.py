@@ -8,12 +8,12 @@ from typing import Any
 
 import click
 
-from harness.cli.options import JSON, LEDGER, STORE, URI, cli, output
+from harness.cli.options import JSON, LEDGER, STORE, URI, cli, completing, output
 from harness.errors import ConfigError
 
 
 @cli.command(name="list")
-@click.argument("sweep", required=False)
+@click.argument("sweep", required=False, shell_complete=completing("sweeps"))
 @JSON
 @LEDGER
 @click.option("--uri", help="MLflow's address; its sweeps are listed too.")
@@ -25,7 +25,7 @@ def list_(sweep: str | None, as_json: bool, ledger: str | None, uri: str | None)
 
 
 @cli.command()
-@click.argument("run")
+@click.argument("run", shell_complete=completing("runs"))
 @click.option("--config", is_flag=True, help="Print its config.yaml alone, which trains it again.")
 @JSON
 @LEDGER
@@ -42,8 +42,8 @@ def show(run: str, config: bool, as_json: bool, ledger: str | None, uri: str | N
 
 
 @cli.command()
-@click.argument("first")
-@click.argument("second")
+@click.argument("first", shell_complete=completing("runs"))
+@click.argument("second", shell_complete=completing("runs"))
 @JSON
 @LEDGER
 @STORE
@@ -55,19 +55,37 @@ def diff(first: str, second: str, as_json: bool, ledger: str | None, uri: str | 
 
 
 @cli.command()
-@click.argument("sweeps", nargs=-1, metavar="[SWEEP]...")
+@click.argument("sweeps", nargs=-1, metavar="[SWEEP]...", shell_complete=completing("sweeps"))
 @click.option(
-    "--by", multiple=True, metavar="KEY",
+    "--by", multiple=True, metavar="KEY", shell_complete=completing("keys"),
     help="One row a value of this setting, all else pooled; twice: a table of both.",
 )  # fmt: skip
-@click.option("--metric", "metrics", multiple=True, metavar="NAME", help="Metrics to give.")
-@click.option("--where", multiple=True, metavar="KEY=VALUE", help="Only these runs; < > != too.")
+@click.option(
+    "--metric",
+    "metrics",
+    multiple=True,
+    metavar="NAME",
+    help="Metrics to give.",
+    shell_complete=completing("metrics"),
+)
+@click.option(
+    "--where",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Only these runs; < > != too.",
+    shell_complete=completing("conditions"),
+)
 @click.option(
     "--baseline", multiple=True, metavar="KEY=VALUE,...",
+    shell_complete=completing("conditions"),
     help="Differences to the runs that have these settings, paired by seed.",
 )  # fmt: skip
 @click.option(
-    "--sort", default="", metavar="NAME", help="Setting or metric; -NAME reverses the order."
+    "--sort",
+    default="",
+    metavar="NAME",
+    help="Setting or metric; -NAME reverses the order.",
+    shell_complete=completing("metrics"),
 )
 @click.option("--all-rates", is_flag=True, help="Pool over learning rates, not each loss's best.")
 @JSON
@@ -86,8 +104,14 @@ def compare(**asked: Any) -> int:
 
 
 @cli.command()
-@click.argument("sweeps", nargs=-1, metavar="[SWEEP]...")
-@click.option("-o", "--out", callback=output, help="HTML file; default: report-SWEEP.html here.")
+@click.argument("sweeps", nargs=-1, metavar="[SWEEP]...", shell_complete=completing("sweeps"))
+@click.option(
+    "-o",
+    "--out",
+    callback=output,
+    shell_complete=completing("files"),
+    help="HTML file; default: report-SWEEP.html here.",
+)
 @LEDGER
 @URI
 def report(sweeps: tuple[str, ...], out: str | None, ledger: str | None, uri: str | None) -> int:
@@ -98,7 +122,7 @@ def report(sweeps: tuple[str, ...], out: str | None, ledger: str | None, uri: st
 
 
 @cli.command()
-@click.argument("run")
+@click.argument("run", shell_complete=completing("runs"))
 @click.option("-n", "n", type=int, help="How many words, 20; of running text characters, 500.")
 @click.option(
     "--temperature", type=float, default=1.0, show_default=True,
@@ -155,7 +179,7 @@ def sync(ledger: str | None, uri: str | None) -> int:
 
 
 @cli.command()
-@click.argument("sweep")
+@click.argument("sweep", shell_complete=completing("sweeps"))
 @click.option("--dry-run", is_flag=True, help="Say what would be removed, and remove nothing.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @LEDGER

@@ -4,11 +4,21 @@ from __future__ import annotations
 
 import click
 
-from harness.cli.options import JSON, LEDGER, OPEN, URI, cli, output
+from harness.cli.options import (
+    JSON,
+    LEDGER,
+    OPEN,
+    OVERRIDES,
+    URI,
+    Overriding,
+    cli,
+    completing,
+    output,
+)
 
 
-@cli.command(context_settings=OPEN, add_help_option=False)
-@click.argument("overrides", nargs=-1, type=click.UNPROCESSED)
+@cli.command(cls=Overriding, context_settings=OPEN, add_help_option=False)
+@OVERRIDES
 def train(overrides: tuple[str, ...]) -> int:
     """Train one run: harness train loss=mse optim.lr=.05 (-m: a grid; --help: all settings)."""
     from harness.cli import command_line
@@ -16,8 +26,8 @@ def train(overrides: tuple[str, ...]) -> int:
     return command_line.run(overrides, multirun=False)
 
 
-@cli.command(context_settings=OPEN, add_help_option=False)
-@click.argument("overrides", nargs=-1, type=click.UNPROCESSED)
+@cli.command(cls=Overriding, context_settings=OPEN, add_help_option=False)
+@OVERRIDES
 def sweep(overrides: tuple[str, ...]) -> int:
     """Train a grid: harness sweep loss=mse,bce seed=0,1 (--dry-run, --into SWEEP, --quiet)."""
     from harness.cli import command_line
@@ -25,8 +35,8 @@ def sweep(overrides: tuple[str, ...]) -> int:
     return command_line.run(overrides, multirun=True)
 
 
-@cli.command(context_settings=OPEN, add_help_option=False)
-@click.argument("overrides", nargs=-1, type=click.UNPROCESSED)
+@cli.command(cls=Overriding, context_settings=OPEN, add_help_option=False)
+@OVERRIDES
 def search(overrides: tuple[str, ...]) -> int:
     """Search a space for its best: harness search 'optim.lr=tag(log,interval(.003,3))' seed=0,1."""
     from harness.cli.search import run
@@ -35,7 +45,7 @@ def search(overrides: tuple[str, ...]) -> int:
 
 
 @cli.command()
-@click.argument("sweep", default="newest")
+@click.argument("sweep", default="newest", shell_complete=completing("sweeps"))
 @click.option("--top", default=5, show_default=True, help="How many of the best configurations.")
 @click.option("--seeds", default=10, show_default=True, help="Fresh seeds for each of them.")
 @click.option("--quiet", is_flag=True, help="Say nothing of progress.")
@@ -54,7 +64,7 @@ def confirm(
 
 
 @cli.command()
-@click.argument("run")
+@click.argument("run", shell_complete=completing("runs"))
 @JSON
 @LEDGER
 @URI
@@ -84,11 +94,21 @@ def reproduce(run: str, as_json: bool, ledger: str | None, uri: str | None) -> i
 
 
 @cli.command(context_settings={"ignore_unknown_options": True})
-@click.argument("overrides", nargs=-1, type=click.UNPROCESSED)
+@OVERRIDES
 @JSON
 @click.option("--sweep", "grid", is_flag=True, help="A grid (a=1,2): one line a configuration.")
-@click.option("--plot", callback=output, help="Draw expected loss over weight scale to a file.")
-@click.option("--measured", metavar="SWEEP", help="With --plot: dots of a sweep's runs.")
+@click.option(
+    "--plot",
+    callback=output,
+    shell_complete=completing("files"),
+    help="Draw expected loss over weight scale to a file.",
+)
+@click.option(
+    "--measured",
+    metavar="SWEEP",
+    shell_complete=completing("sweeps"),
+    help="With --plot: dots of a sweep's runs.",
+)
 def estimate(
     overrides: tuple[str, ...], as_json: bool, grid: bool, plot: str | None, measured: str | None
 ) -> int:
@@ -103,11 +123,16 @@ def estimate(
 
 
 @cli.command(context_settings={"ignore_unknown_options": True})
-@click.argument("overrides", nargs=-1, type=click.UNPROCESSED)
+@OVERRIDES
 @click.option("--widths", default="32,64,128,256,512", show_default=True)
 @click.option("--depths", default="1,2,4", show_default=True, help="Hidden layers.")
 @click.option("--steps", default=10, show_default=True, help="Steps between the two looks.")
-@click.option("--plot", callback=output, help="Draw the check to a file (.svg, .png, .pdf).")
+@click.option(
+    "--plot",
+    callback=output,
+    shell_complete=completing("files"),
+    help="Draw the check to a file (.svg, .png, .pdf).",
+)
 def coordinates(
     overrides: tuple[str, ...], widths: str, depths: str, steps: int, plot: str | None
 ) -> int:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from harness.components.registry import Registry
-from harness.config.fields import allowed
+from harness.config.fields import allowed, choices
 from harness.config.groups import GROUPS
 from harness.config.keys import SEED
 from harness.config.labels import text
@@ -30,7 +30,8 @@ class Entry:
     """One setting. allowed: its range and unit in words; default as one writes it.
 
     counts: part of a run's id; seed: replicates may differ in it; stacks: runs that differ in it
-    are trained in one program. registry: of the components that it names.
+    are trained in one program. choices: the values that can be listed. registry: of the components
+    that it names.
     """
 
     key: str
@@ -40,6 +41,7 @@ class Entry:
     counts: bool = False
     seed: bool = False
     stacks: bool = True
+    choices: tuple[str, ...] = ()
     registry: Registry[Any] | None = None
 
     @property
@@ -78,11 +80,12 @@ def entries() -> dict[str, Entry]:
 def _entry(key: str, rule: Rule, kind: Any) -> Entry:
     words = IN_WORDS.get(key) or allowed(rule, kind)
     default = text(rule.get("default", {}))
+    values = choices(rule, kind) if key not in IN_WORDS else ()
     if default == "auto" and "auto" not in words:
-        words = f"auto, or {words}"
+        words, values = f"auto, or {words}", ("auto", *values)
     return Entry(
         key=key, meaning=MEANINGS[key], allowed=words, default=default,
         counts=bool(rule.get("numeric", False)), seed=bool(rule.get("seed", False)),
-        stacks=bool(rule.get("stacks", True)),
+        stacks=bool(rule.get("stacks", True)), choices=values,
         registry=rule.get("component") if key not in IN_WORDS else None,
     )  # fmt: skip

@@ -84,6 +84,14 @@ def allowed(rule: typing.Mapping[str, Any], kind: Any) -> str:
     return words + or_null + (f" ({rule['unit']})" if rule.get("unit") else "")
 
 
+def choices(rule: typing.Mapping[str, Any], kind: Any) -> tuple[str, ...]:
+    """The values of a field that can be listed, as one writes them: names, true, null, a word."""
+    words = [str(name) for name in rule.get("one_of") or ()]
+    words += ["true", "false"] if _element(kind) is bool else []
+    words += [rule["word"]] if rule.get("word") else []
+    return (*words, *(["null"] if _optional(kind) else ()))
+
+
 def check(prefix: str, settings: Any) -> None:
     """Check and normalise every field of a frozen settings object, in place; ConfigError if wrong.
 

@@ -151,17 +151,3 @@ def test_coordinates_answer_in_words(tmp_path, monkeypatch, capsys):
     assert "nothing to compare" in capsys.readouterr().out
     assert cli.run(["coordinates", "--widths", "8,-1"]) == 2
     assert "widths are 8, -1; allowed: whole numbers, 1 or more" in capsys.readouterr().err
-
-
-def test_hydras_completion_knows_what_follows_a_verb(tmp_path, monkeypatch, capsys):
-    """Its shell script asks `harness -sc query=bash`, whatever verb was typed."""
-    monkeypatch.chdir(tmp_path)
-    for line, choice in (
-        ("harness train loss=", "loss=hinge"), ("harness sweep init.sc", "init.scheme="),
-    ):  # fmt: skip
-        monkeypatch.setenv("COMP_LINE", line)
-        monkeypatch.setenv("COMP_POINT", str(len(line)))
-        assert cli.run(["-sc", "query=bash"]) == 0
-        assert choice in capsys.readouterr().out.split()
-    monkeypatch.delenv("COMP_LINE")
-    assert cli.run(["train", "-sc", "query=bash"]) == 2
