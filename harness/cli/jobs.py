@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -68,6 +68,8 @@ def check_jobs(configs: Sequence[Mapping[str, Any]]) -> Jobs:
     tracking, kept, cluster, halving, executor = surroundings.pop()
     if tracking.name != "off":
         store_address(tracking.uri)
+    if halving.factor is not None:
+        check_choice(sources, "halving")
     check_executor(executor)
     from harness.engine.device import (
         device_of,  # torch: loaded once all else is known to be right
@@ -89,6 +91,16 @@ def check_jobs(configs: Sequence[Mapping[str, Any]]) -> Jobs:
         tracking=tracking, ledger=kept, executor=executor, cluster=cluster, halving=halving,
         sets=sets, need=need,
     )  # fmt: skip
+
+
+def check_choice(sources: Iterable[Data], chooser: str) -> None:
+    """ConfigError where some runs have no validation to be chosen by."""
+    for data in sources:
+        if data.split[1] == 0:
+            raise ConfigError(
+                f"data.split is {list(data.split)}, without validation, by which {chooser} "
+                "chooses; allowed: a second share above 0, such as [.8,.2,0]."
+            )
 
 
 def _surroundings(

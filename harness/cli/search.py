@@ -15,6 +15,7 @@ from typing import Any
 
 from harness.cli import command_line, halving, hydra_api, outcome
 from harness.cli.composition import compose_jobs
+from harness.cli.jobs import check_choice
 from harness.cli.space import Space
 from harness.cli.study import ask, batch_size, check_sampler, importances, study_name
 from harness.components.losses import LOSSES
@@ -69,6 +70,7 @@ class SearchTask(command_line.Task):
         probe = ask(Study(name, Path()), space, self.settings, 1)
         (config,) = compose_jobs(loader, master, [space.jobs(probe[0])[0]])
         own = run_config(own_settings(config))  # every setting is checked before anything is made
+        check_choice([own.data], "harness search")
         folder = build(LedgerSettings, "ledger.", config.get("ledger") or {}).dir
         ledger = Ledger(folder)
         study = open_study(ledger.root, name)

@@ -9,6 +9,7 @@ import pytest
 
 from harness import Loss, RunConfig, Train
 from harness.cli.halving import Configuration, halve
+from harness.cli.jobs import check_jobs
 from harness.config.settings import Halving
 from harness.errors import ConfigError
 from harness.execution.rungs import Rung
@@ -93,6 +94,13 @@ def test_no_loss_is_culled_for_its_units():
 def test_a_wrong_halving_is_refused(key, value):
     with pytest.raises(ConfigError, match=f"halving.{key}"):
         Halving(**{key: value})
+
+
+def test_halving_wants_validation_to_choose_by():
+    data = {"name": "four_points", "split": [1, 0, 0]}
+    point = {"data": data, "loss": {"name": "max_margin"}, "halving": {"factor": 2}}
+    with pytest.raises(ConfigError, match=r"data.split is \[1.0, 0.0, 0.0\].*by which halving chooses"):
+        check_jobs([point])
 
 
 GRID = ["sweep", "optim.lr=.01,.1,.5,1,3,30", "seed=0,1", "data.fraction=0.02", "model.hidden=[8]",
