@@ -99,7 +99,7 @@ def test_a_wrong_halving_is_refused(key, value):
 def test_halving_wants_validation_to_choose_by():
     data = {"name": "four_points", "split": [1, 0, 0]}
     point = {"data": data, "loss": {"name": "max_margin"}, "halving": {"factor": 2}}
-    with pytest.raises(ConfigError, match=r"data.split is \[1.0, 0.0, 0.0\].*by which halving chooses"):
+    with pytest.raises(ConfigError, match=r"data.split is .* by which halving chooses"):
         check_jobs([point])
 
 

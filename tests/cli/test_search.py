@@ -122,7 +122,8 @@ def test_a_strength_is_asked_for_only_where_there_is_a_penalty():
         (["optim.lr=.1,.2", "search.sampler=cmaes"], "cmaes"),
         (["optim.lr=.1,.2", "--into", "abc"], "--into means nothing"),
         (["optim.lr=interval(.1,-5)"], "is empty"),
-        (["optim.lr=.1,.2", "data=moons", "loss=max_margin", "data.split=[1,0,0]"], "by which harness search"),
+        (["optim.lr=.1,.2", "data=moons", "loss=max_margin", "data.split=[1,0,0]"],
+         "by which harness search"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_searched_is_refused_and_leaves_nothing(argv, words, tmp_path, monkeypatch):
