@@ -9,11 +9,10 @@ from typing import TYPE_CHECKING, Any
 from harness.analysis.grouping import LR
 from harness.config.labels import text
 from harness.records import partial
+from harness.records.verdicts import CERTAIN
 
 if TYPE_CHECKING:
     from harness.analysis.table import SweepTable
-
-CERTAIN = 10.0  # nats; see summary.end_summary
 
 
 def about_runs(table: SweepTable, found: SweepTable) -> list[str]:

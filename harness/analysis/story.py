@@ -19,7 +19,7 @@ from harness.analysis.levels import Key, key_of
 from harness.config.keys import rule_of
 from harness.numerics.digits import number
 from harness.records.ranking import Ranking, Row
-from harness.records.verdicts import VERDICTS
+from harness.records.verdicts import VERDICTS, spread
 
 LINK = 0.3  # phi, the correlation of two yes-or-no facts; a looser link is not named as a cause
 LR = "optim.lr"
@@ -39,14 +39,15 @@ class Cause:
 
 
 def verdict_words(rows: Sequence[Row], varying: Sequence[str]) -> str:
-    """As "48 diverged, all loss.name=mse; 104 overfit, most at reg.strength=0", worst first.
+    """As "48 diverged, all loss.name=mse; 9 overfit (excess 0.02 to 0.31)", worst first.
 
     rows: one per finished run, at least one; varying: settings that differ between them.
     """
     counted = Counter(str(row["verdict"]) for row in rows)
     parts, among = [], list(rows)
     for verdict in [v for v in reversed(VERDICTS) if counted[v]]:
-        words = f"{counted[verdict]:,} {verdict}"
+        deciding = spread(row for row in rows if row["verdict"] == verdict)
+        words = f"{counted[verdict]:,} {verdict}{f' ({deciding})' if deciding else ''}"
         mine = np.array([row["verdict"] == verdict for row in among])
         found = cause(mine, _keys(among, varying))
         if verdict == "diverged":  # the others are told apart among the runs that finished
@@ -127,6 +128,8 @@ def questions(rows: Sequence[Row], varying: Sequence[str], found: Ranking) -> li
         out.append("Every run that finished is underfit: train longer (train.steps) or wider.")
     if finished and counted["overfit"] == finished:
         out.append("Every run that finished is overfit: sweep reg.strength, or use more data.")
+    if finished and counted["unvalidated"] == finished:
+        out.append("Nothing says what holds on new examples: data.split=[.8,.1,.1] keeps some.")
     if len(found.standings) > 1 and all(one.value.n <= 1 for one in found.standings):
         out.append("One seed each, so differences may be chance: sweep seed=0,1,2 as well.")
     return out[:2]

@@ -23,11 +23,10 @@ from harness.engine.kernel import bits_of
 from harness.engine.objectives import loss_values
 from harness.engine.splits import SplitPairs
 from harness.records.record import RunRecord, environment
-from harness.records.verdicts import judge
+from harness.records.verdicts import CERTAIN, Reading, judge
 from harness.theory.advice import StartVerdict
 from harness.theory.initial_loss import expected_initial_loss, verdict
 
-CERTAIN = 10.0  # nats: a chance of less than 1 in 22,000
 Series = Mapping[str, tuple[list[int], list[float]]]
 
 
@@ -111,7 +110,7 @@ def bound(nats: float) -> str:
 def _calibrated_ends(
     run: RunConfig, data: Dataset, fair: Mapping[str, float], logits: Tensor,
     pairs: Mapping[str, SplitPairs],
-) -> tuple[float | None, float | None] | None:  # fmt: skip
+) -> Reading | None:  # fmt: skip
     """The last NLL on training and validation as a loss's outputs mean them, for the verdict.
 
     None where these are nll/train and nll/val themselves.
@@ -119,8 +118,10 @@ def _calibrated_ends(
     if run.loss.spec.log_probabilities:
         return None
     if fair:
-        return fair["nll_calibrated/train"], fair["nll_calibrated/val"]
-    return read_on_train(run.loss.spec, data, logits, pairs), None
+        return Reading(fair["nll_calibrated/train"], fair["nll_calibrated/val"])
+    smart = expected_initial_loss(run, data).smart_start
+    train = read_on_train(run.loss.spec, data, logits, pairs)
+    return Reading(train, None, None if smart is None else smart.loss)
 
 
 @lru_cache(maxsize=8)
@@ -166,6 +167,7 @@ def finish(run: RunConfig, data: Dataset, trained: Trained) -> RunRecord:
         context_floor=lows.get("floor/context"),
         diverged_step=trained.diverged_step,
         calibrated=_calibrated_ends(run, data, fair, trained.look.logits, trained.pairs),
+        evidence=summary.get("memorised/evidence"),
     )
     summary |= judged
     if fair and (fair_curve := trained.series.get("nll_calibrated/val")):

@@ -21,8 +21,9 @@ A sweep is a parent run, its runs are nested under it and named by what varies. 
 per character, of binary data per example, on whole splits: `loss/*` in the run's own units, `nll/*`
 cross-entropy of softmax(logits), which can be compared between losses; `gap/*` is validation less
 training; `init/*` is the first loss, expected and measured. The tag `harness.verdict` says
-underfit, fit, memorising, overfit or diverged: filter by `tags."harness.verdict" = 'overfit'`. All
-runs are in the parent's `runs.parquet`, all points of their curves in its `curves.parquet`.
+underfit, fit, memorising, overfit, unvalidated (no validation split) or diverged: filter by
+`tags."harness.verdict" = 'overfit'`. All runs are in the parent's `runs.parquet`, all points of
+their curves in its `curves.parquet`.
 """
 
 

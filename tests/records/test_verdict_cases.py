@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 
-from harness import Data, Loss, Model, Optim, Reg, RunConfig, Train, load_data, train
+from harness import Data, Init, Loss, Model, Optim, Reg, RunConfig, Train, load_data, train
+from harness.numerics.digits import number
+from harness.records.record import table_row
+from harness.records.verdicts import words
 
 
 def case(**more):
@@ -83,3 +87,22 @@ def test_floors_and_perplexities_stand_in_every_record():
     got = record.summary
     assert got["floor/context"] < got["floor/bigram"] < got["floor/unigram"] < math.log(27)
     assert math.log(got["perplexity/val"]) == pytest.approx(got["nll/val"])
+
+
+def test_without_validation_or_with_too_few_to_calibrate():
+    """The words hold the number that decided, of what could be measured."""
+    moons = Data(name="moons", words=60, split=(1, 0, 0))
+    gentle = {"optim": Optim(lr=0.01), "train": Train(steps=200, eval_every=50)}
+    [bare] = train([case(data=moons, loss=Loss(name="squared_error"), **gentle)])
+    assert bare.verdict == "unvalidated" and "gap/loss" not in bare.summary
+    assert words(table_row(bare.to_plain())).startswith("unvalidated, training loss 0.")
+
+    from_zero = {"init": Init(output_scale=0), "optim": Optim(lr=0.1)}
+    few = case(data=Data(name="markov", words=60), loss=Loss(name="mse"), **from_zero)
+    short, long = train(
+        [replace(few, train=Train(steps=n, eval_every=n // 4)) for n in (200, 1000)]
+    )
+    for run, want in ((short, "fit"), (long, "memorising")):  # 48 words, a wide network
+        gap = run.summary["loss/val"] - run.summary["loss/train"]
+        assert "nll_calibrated/val" not in run.summary
+        assert words(table_row(run.to_plain())) == f"{want}, loss gap {number(gap, 2)}"

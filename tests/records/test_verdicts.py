@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from harness.records.verdicts import judge, words
+from harness.records.verdicts import Reading, judge, spread, words
 
 STEPS = np.arange(0, 1100, 100)  # 11 evaluations
 
@@ -116,6 +116,15 @@ def test_no_yardstick_of_learning_no_verdict_on_it():
         ("fit", {"loss.name": "mse", "gap/nll": 0.01, "nll_calibrated/train": 2.0,
                  "nll_calibrated/val": 2.4}, "fit, calibrated gap 0.40"),
         ("fit", {"loss.name": "mse", "gap/nll": 0.01}, "fit"),
+        ("fit", {"loss.name": "squared_error", "gap/loss": 0.046, "gap/nll": 0.01},
+         "fit, loss gap 0.046"),
+        ("underfit", {"loss.name": "mse", "loss/train": 0.0351}, "underfit, training loss 0.0351"),
+        ("unvalidated", {"nll/train": 0.0396}, "unvalidated, training nll 0.0396"),
+        ("unvalidated", {"loss.name": "max_margin", "loss/train": 0.04},
+         "unvalidated, training loss 0.0400"),
+        ("memorising", {"gap/nll": 0.02, "memorised/evidence": 52.4},
+         "memorising, gap 0.020, 52 nats below its source"),
+        ("fit", {"gap/nll": 0.02, "memorised/evidence": -300.0}, "fit, gap 0.020"),
     ],
 )  # fmt: skip
 def test_the_deciding_number_is_in_the_sentence(verdict_, row, said):
@@ -133,12 +142,67 @@ def test_underfit_without_a_known_floor_compares_with_the_unigram():
 def test_calibrated_values_replace_the_raw_ones():
     flat = np.linspace(3.29, 3.2, 11)  # raw squared error: softmax of its outputs says little
     assert verdict(flat, flat)[0] == "underfit"
-    assert verdict(flat, flat, calibrated=(1.7, 1.9))[0] == "fit"
-    assert verdict(flat, flat, calibrated=(1.7, 2.5))[0] == "memorising"
-    assert verdict(flat, flat, calibrated=(2.9, 3.5))[0] == "underfit"
-    # too few validation examples to calibrate: training alone is judged
-    assert verdict(flat, flat, calibrated=(1.7, None))[0] == "fit"
-    assert verdict(flat, flat, calibrated=(2.9, None))[0] == "underfit"
+    assert verdict(flat, flat, calibrated=Reading(1.7, 1.9))[0] == "fit"
+    assert verdict(flat, flat, calibrated=Reading(1.7, 2.5))[0] == "memorising"
+    assert verdict(flat, flat, calibrated=Reading(2.9, 3.5))[0] == "underfit"
+    assert verdict(flat, flat, calibrated=Reading(2.9, None))[0] == "underfit"
+
+
+@pytest.mark.parametrize(
+    ("train", "gap", "want"),
+    [
+        (0.4, 0.05, "fit"),  # of .6 gained on the constant's 1
+        (0.4, 0.29, "fit"),
+        (0.4, 0.31, "memorising"),
+        (0.9, 0.08, "fit"),  # below a tenth of what the constant costs
+        (0.9, 0.12, "memorising"),
+    ],
+)
+def test_too_few_examples_to_calibrate_and_the_gap_is_of_the_loss_itself(train, gap, want):
+    """The best constant output costs 1; nll after calibration is known in training alone."""
+    own = np.linspace(1.0, train, 11)
+    flat = np.linspace(3.29, 3.2, 11)
+    series = curves(flat, flat) | {
+        "loss/train": (STEPS, own), "loss/val": (STEPS, own + np.linspace(0, gap, 11)),
+    }  # fmt: skip
+    reading = Reading(1.7, None, 1.0)
+    given = {"unigram": 2.8, "context_floor": 1.2, "diverged_step": None}
+    assert judge(series, **given, calibrated=reading)[0] == want
+    assert judge(series, **given, calibrated=Reading(2.9, None, 1.0))[0] == "underfit"
+
+
+def test_without_validation_nothing_is_said_to_fit():
+    series = {"nll/train": (STEPS, FALLING), "loss/train": (STEPS, FALLING)}
+    given = {"unigram": 2.8, "context_floor": 1.2, "diverged_step": None}
+    assert judge(series, **given) == ("unvalidated", {})
+    flat = {"nll/train": (STEPS, np.linspace(3.3, 2.9, 11))}
+    assert judge(flat, **given) == ("underfit", {})  # that much training alone shows
+    assert judge(series, **given, calibrated=Reading(1.0, None, 1.0))[0] == "unvalidated"
+
+
+def test_proven_memory_is_not_called_a_fit_or_underfitting():
+    """10 nats below the true source in all: no model does that which has not seen the words."""
+    assert verdict(FALLING, FALLING + 0.02)[0] == "fit"
+    assert verdict(FALLING, FALLING + 0.02, evidence=9.0)[0] == "fit"
+    assert verdict(FALLING, FALLING + 0.02, evidence=11.0)[0] == "memorising"
+    slow = np.linspace(3.3, 2.6, 11)
+    assert verdict(slow, slow)[0] == "underfit"
+    assert verdict(slow, slow, evidence=11.0)[0] == "memorising"
+    turned = np.r_[FALLING[:7], FALLING[6] + 0.1 * np.arange(1, 5)]
+    assert verdict(FALLING, turned, evidence=500.0)[0] == "overfit"
+
+
+def test_the_deciding_numbers_of_several_runs():
+    rows = [{"verdict": "fit", "gap/nll": gap} for gap in (0.31, 0.024, 0.1)]
+    assert spread(rows) == "gap 0.024 to 0.31"
+    assert spread(rows[:1]) == "gap 0.31"
+    assert spread([*rows, {"verdict": "fit"}]) == ""
+    mixed = {"verdict": "fit", "loss.name": "mse", "nll_calibrated/train": 2.0,
+             "nll_calibrated/val": 2.4}  # fmt: skip
+    assert spread([*rows, mixed]) == ""  # another yardstick
+    underfit = [{"verdict": "underfit", "nll/train": v} for v in (3.2312, 3.5)]
+    assert spread(underfit) == "training nll 3.23 to 3.50"
+    assert spread([{"verdict": "diverged"}]) == ""
 
 
 def test_diverged_keeps_what_was_known_and_nothing_else():

@@ -73,5 +73,6 @@ SPEC = LossSpec(
     expected=expected,
     of_margin=of_margin,
     best_constant=best_constant,
+    log_probabilities=False,
     unit="margin units",
 )

@@ -72,6 +72,7 @@ SPEC = LossSpec(
     expected=expected,
     of_margin=of_margin,
     best_constant=best_constant,
+    log_probabilities=False,
     links=("softmax", "clip"),
     columns=columns,
     unit="squared error",
