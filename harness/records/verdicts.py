@@ -181,7 +181,7 @@ def deciding(row: Mapping[str, Any]) -> tuple[str, float] | None:
 
 
 def spread(rows: Iterable[Mapping[str, Any]]) -> str:
-    """The deciding numbers of several runs of one verdict, such as "gap 0.024 to 0.31"; "" if mixed.
+    """The deciding numbers of runs of one verdict, such as "gap 0.024 to 0.31"; "" if mixed.
 
     rows: as in `words`.
     """
