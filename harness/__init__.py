@@ -29,7 +29,7 @@ _NAMES = {
     "render.figures.boundary": ("plot_boundary",),
     "analysis.frames": ("records_frame",),
     "render.printed": ("compare",),
-    "render.figures.style": ("Drawing",),
+    "render.figures.marks": ("Drawing",),
     "render.plots": ("plot",),
 }
 # no name here is also a module's: importing that module would replace the name
@@ -63,7 +63,7 @@ if TYPE_CHECKING:  # each again as itself: what a type checker takes as exported
     from harness.records.ledger import Ledger as Ledger
     from harness.records.record import RunRecord as RunRecord
     from harness.render.figures.boundary import plot_boundary as plot_boundary
-    from harness.render.figures.style import Drawing as Drawing
+    from harness.render.figures.marks import Drawing as Drawing
     from harness.render.plots import plot as plot
     from harness.render.printed import compare as compare
     from harness.theory.initial_loss import expected_initial_loss as expected_initial_loss

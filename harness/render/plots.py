@@ -21,8 +21,8 @@ from harness.records.record import RunRecord
 from harness.render.figures import style
 from harness.render.figures.curves import limits_of
 from harness.render.figures.expected import start_drawing
+from harness.render.figures.marks import Drawing
 from harness.render.figures.selection import floor_lines, most
-from harness.render.figures.style import Drawing
 
 LINES = 12  # runs drawn in one figure of curves
 ROWS = 40  # of a comparison, best first

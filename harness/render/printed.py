@@ -20,7 +20,7 @@ from harness.render.compare_table import LIMIT, cell_text, rendered, verdict_tex
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from harness.render.figures.style import Drawing
+    from harness.render.figures.marks import Drawing
 
 P = ParamSpec("P")
 

@@ -33,6 +33,7 @@ from harness.render.figures.search import history_figure, slices_figure
 from harness.render.figures.settings import settings_figure
 from harness.render.figures.start import initial_loss_figure
 from harness.render.figures.style import Figure
+from harness.render.told import SCRIPT, policy, told
 
 if TYPE_CHECKING:
     from harness.analysis.table import SweepTable
@@ -51,6 +52,8 @@ def build(table: SweepTable) -> str:
     )  # fmt: skip
     environment.filters |= {"marked": marked, "number": number}
     leaders = tables.leaders(swept)
+    figures = figures_of(swept, floors)
+    panels = [panel for part in figures.values() for figure in part for panel in figure.panels]
     page = environment.get_template("report.html.j2")
     return page.render(
         title=f"Sweep {str(table.meta.get('sweep_id') or 'of runs')[:8]}",
@@ -63,7 +66,7 @@ def build(table: SweepTable) -> str:
             {"name": k.name, "values": ", ".join(k.labels), "share": swept.influence.get(k.name)}
             for k in swept.keys.values()
         ],
-        figures=figures_of(swept, floors),
+        figures=figures, told=told(panels, swept), script=SCRIPT, policy=policy(),
         warnings=tables.start_warnings(swept),
         metric=swept.metric, unit=swept.unit,
         search=choices.about_search(table), confirmations=tables.confirmations(swept),

@@ -1,6 +1,7 @@
-"""The report on paper: what the main job's shape prints to, by a real browser."""
+"""The report of the main job's shape in a real browser: on paper, and under the pointer."""
 
 import base64
+import json
 
 import pytest
 
@@ -22,10 +23,20 @@ def calibrated(row):
 A4 = {"paperWidth": 8.27, "paperHeight": 11.69, "preferCSSPageSize": True}  # inches
 
 
-@pytest.mark.skipif(chromium() is None, reason="no Chromium here")
-def test_360_runs_print_to_eight_pages_and_no_table_leaves_the_paper(tmp_path):
-    page = tmp_path / "report.html"
-    page.write_text(build(synthetic_table(AXES, change=calibrated)))
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(chromium() is None, reason="no Chromium here"),
+]
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory):
+    path = tmp_path_factory.mktemp("page") / "report.html"
+    path.write_text(build(synthetic_table(AXES, change=calibrated)))
+    return path
+
+
+def test_360_runs_print_to_eight_pages_and_no_table_leaves_the_paper(page, tmp_path):
     browser = Browser(tmp_path / "profile", width=718, height=1000)  # A4 less its margins
     try:
         browser.send("Emulation.setEmulatedMedia", media="print")
@@ -48,3 +59,76 @@ def test_360_runs_print_to_eight_pages_and_no_table_leaves_the_paper(tmp_path):
     pdf = base64.b64decode(printed["data"])
     pages = pdf.count(b"/Type /Page\n") or pdf.count(b"/Type /Page") - pdf.count(b"/Type /Pages")
     assert 1 <= pages <= 8
+
+
+SVG = "document.querySelector('#{} .panel svg')"
+MIDDLE = """(() => {
+  const svg = %s, told = JSON.parse(document.getElementById('told').textContent);
+  svg.scrollIntoView({block: 'center'});
+  const marks = told.panels[svg.closest('.panel').dataset.panel], i = marks.of.length >> 1;
+  const at = new DOMPoint(marks.at[2 * i] / 10, marks.at[2 * i + 1] / 10)
+    .matrixTransform(svg.getScreenCTM());
+  return [at.x, at.y, marks.value[i], ...told.runs[marks.of[i]]];
+})()"""
+
+
+def point(browser, x, y, *, click=False):
+    for kind in ["mouseMoved", *["mousePressed", "mouseReleased"] * click]:
+        browser.send(
+            "Input.dispatchMouseEvent", type=kind, x=x, y=y, button="left" if click else "none",
+            clickCount=int(click and kind != "mouseMoved"),
+        )  # fmt: skip
+
+
+def press(browser, *keys):
+    for key in keys:
+        for kind in ("keyDown", "keyUp"):
+            browser.send("Input.dispatchKeyEvent", type=kind, key=key)
+
+
+def copied(browser):
+    got = browser.send(
+        "Runtime.evaluate", expression="navigator.clipboard.readText()", awaitPromise=True,
+        returnByValue=True,
+    )  # fmt: skip
+    return got["result"]["value"]
+
+
+def test_pointer_and_keyboard_tell_runs_settings_and_value_and_copy_ids(page, tmp_path):
+    browser = Browser(tmp_path / "profile", width=1280, height=900)
+    tip = "document.getElementById('tip')"
+    try:
+        browser.open(page.as_uri())
+        browser.wait(f"!!{tip}", "script")
+        browser.send("Browser.grantPermissions", permissions=["clipboardReadWrite"])
+        assert browser.js("document.getElementById('hint').offsetHeight > 0")
+        for figure in ("initial-loss", "curves", "settings", "best-validation"):
+            x, y, value, settings, n, ids = browser.js(MIDDLE % SVG.format(figure))
+            point(browser, x + 1, y + 1)
+            browser.wait(f"!{tip}.hidden", f"details of {figure}")
+            words = browser.js(f"{tip}.innerText")
+            assert value in words, figure
+            assert settings in words and "weight_scale=" in settings, figure
+            assert ids[0][:8] in words and len(ids) == n, figure
+            point(browser, x + 1, y + 1, click=True)
+            browser.wait(f"{tip}.innerText.includes('copied')", f"a copy from {figure}")
+            assert copied(browser) == " ".join(ids), figure
+        point(browser, 3, 3)
+        browser.wait(f"{tip}.hidden", "nothing told beside the marks")
+        browser.js(f"{SVG.format('initial-loss')}.focus({{focusVisible: true}})")
+        press(browser, "ArrowRight", "ArrowRight", "ArrowLeft", "Enter")
+        browser.wait(f"{tip}.innerText.includes('copied')", "a copy by Enter")
+        told = json.loads(browser.js("document.getElementById('told').textContent"))
+        start = next(one for one in told["panels"].values() if one["what"] == "initial loss")
+        assert copied(browser) == told["runs"][start["of"][1]][2][0]
+        press(browser, "Escape")
+        browser.wait(f"{tip}.hidden", "Escape hides it")
+        assert browser.errors == []
+        assert [url for url in browser.requests if not url.startswith(("file:", "data:"))] == []
+        browser.send("Emulation.setScriptExecutionDisabled", value=True)
+        browser.open(page.as_uri())
+        browser.wait("document.readyState === 'complete'", "the page without scripts")
+        assert not browser.js("document.getElementById('hint').offsetHeight")  # no promise then
+        assert browser.js("document.querySelectorAll('.panel svg').length") > 20
+    finally:
+        browser.close()

@@ -1,5 +1,9 @@
 """The report: true sentences, a page for any sweep, nothing loaded from elsewhere."""
 
+import base64
+import hashlib
+import html
+import json
 import math
 import re
 from html.parser import HTMLParser
@@ -15,7 +19,7 @@ from harness.analysis import findings
 from harness.analysis.effects import Swept
 from harness.errors import ConfigError, HarnessError
 from harness.numerics.digits import number
-from harness.render import publishing, report
+from harness.render import publishing, report, told
 from harness.render import report_tables as reporttables
 from harness.render.figures import coordinates, expected, style
 from tests.support.synthetic_sweep import synthetic_table
@@ -37,7 +41,7 @@ class Page(HTMLParser):
     def __init__(self, text):
         super().__init__()
         self.loads, self.ids, self.figures, self.svgs, self.stack = [], [], [], [], []
-        self.captioned = 0
+        self.captioned, self.scripts = 0, []
         self.feed(text)
         self.close()
         assert not self.stack, self.stack
@@ -47,7 +51,9 @@ class Page(HTMLParser):
         self.loads += [
             v for k, v in attrs if k in ("src", "href", "srcset", "data", "action") and v
         ]
-        assert tag not in ("script", "iframe", "object", "embed", "link", "img")
+        assert tag not in ("iframe", "object", "embed", "link", "img")
+        self.scripts += [given.get("type", "run")] * (tag == "script")
+        assert not [key for key in given if key.startswith("on")]
         if "id" in given:
             self.ids.append(given["id"])
         if tag == "figure":
@@ -104,6 +110,85 @@ def test_every_figure_has_a_caption_and_every_drawing_says_what_it_shows(page):
     assert seen.captioned == len(seen.figures)
     assert len(seen.svgs) >= len(PARTS)
     assert all(svg["role"] == "img" and len(svg["aria-label"]) > 20 for svg in seen.svgs)
+
+
+def told_of(page):
+    return json.loads(re.search(r'id="told">(.*?)</script>', page, re.DOTALL)[1])
+
+
+def test_one_script_runs_and_the_page_names_it_by_its_hash(page):
+    assert Page(page).scripts == ["application/json", "run"]
+    script = page.rpartition("<script>")[2].partition("</script>")[0]
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    policy = re.search(r'Content-Security-Policy" content="([^"]+)"', page)[1]
+    assert html.unescape(policy).startswith(f"default-src 'none'; script-src 'sha256-{digest}';")
+    assert "eval" not in script and "innerHTML" not in script
+
+
+def test_every_mark_tells_runs_settings_and_the_value(page, grid):
+    """Each dot of the start names runs of the sweep, whose logged number is the value told."""
+    found = told_of(page)
+    assert set(re.findall(r'data-panel="([^"]+)"', page)) == set(found["panels"])
+    runs = grid.runs.set_index("run_id")
+    starts = [one for one in found["panels"].values() if one["what"] == "initial loss"]
+    assert sum(len(one["of"]) for one in starts) == len(runs)
+    for one in starts:
+        for place, value in zip(one["of"], one["value"], strict=True):
+            settings, n, ids = found["runs"][place]
+            assert n == len(ids) == 1
+            assert value == number(runs.at[ids[0], "init/loss_measured"], 4)
+            assert f"weight_scale={runs.at[ids[0], 'init.weight_scale']:g}" in settings
+    (cells,) = [one for one in found["panels"].values() if one["what"] == "gap/nll"][:1]
+    for place, value in zip(cells["of"], cells["value"], strict=True):
+        settings, n, ids = found["runs"][place]
+        assert n == 2 and "seed" not in settings
+        assert value == f"{runs.loc[ids, 'gap/nll'].mean():.3f}"
+
+
+def test_marks_are_in_their_drawings(page):
+    found = told_of(page)["panels"]
+    for name, svg in re.findall(r'data-panel="([^"]+)".*?viewBox="([^"]+)"', page, re.DOTALL):
+        left, top, width, height = map(float, svg.split())
+        at = np.array(found[name]["at"]).reshape(-1, 2) / 10
+        assert (at >= (left, top)).all() and (at <= (left + width, top + height)).all()
+        assert (np.diff(at[:, 0]) >= 0).all()  # the keyboard goes from left to right
+
+
+def test_runs_that_are_equal_are_drawn_once():
+    """nll and cross-entropy of equal numbers share panels; equal starts are one dot."""
+
+    def equal(row):
+        if row["loss.name"] == "nll":
+            row |= numbers[row["init.weight_scale"], row["reg.strength"], row["seed"]]
+        else:
+            own = {k: v for k, v in row.items() if "/" in k}
+            numbers[row["init.weight_scale"], row["reg.strength"], row["seed"]] = own
+        row["init/loss_measured"] = 3.0 + row["init.weight_scale"]
+
+    numbers = {}
+    axes = {**GRID, "loss.name": ("cross_entropy", "nll")}
+    page = report.build(synthetic_table(axes, change=equal))
+    assert "cross_entropy = nll" in page
+    starts = [one for one in told_of(page)["panels"].values() if one["what"] == "initial loss"]
+    (one,) = starts
+    assert len(one["of"]) == 3  # a dot a weight scale, of two strengths and two seeds
+    assert {told_of(page)["runs"][place][1] for place in one["of"]} == {4}
+
+
+def test_long_labels_stay_inside_their_drawing():
+    names = ("a-very-long-name-of-a-word-list-" * 2, "another-" * 8)
+    table = synthetic_table({"data.path": names, "init.weight_scale": (0.1, 1.0), "seed": (0, 1)})
+    widths = [
+        float(box.split()[2]) for box in re.findall(r'viewBox="([^"]+)"', report.build(table))
+    ]
+    assert max(widths) > 72 * style.WIDTH  # grown to hold them
+
+
+def test_a_page_tells_of_so_many_runs_and_no_more(monkeypatch, grid):
+    monkeypatch.setattr(told, "MOST_ENTRIES", 5)
+    found = told_of(report.build(grid))
+    assert len(found["runs"]) == 5
+    assert max(max(one["of"]) for one in found["panels"].values()) == 4
 
 
 def test_marks_in_drawings_are_found(page):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,7 +11,7 @@ import numpy as np
 from harness.components.losses import LOSSES
 from harness.numerics.digits import number
 from harness.render.figures import style
-from harness.render.figures.selection import facets, floor_lines, held_sentence, most
+from harness.render.figures.selection import facets, floor_lines, held_sentence, most, names_of
 
 if TYPE_CHECKING:
     from harness.analysis.effects import Swept
@@ -21,6 +22,7 @@ RAW_NOTE = (
     "compare by accuracy or by the calibrated nll."
 )
 LINES = (("solid", "validation"), ("dashed", "training"))
+NAMES = {"val": "validation", "train": "training"}
 DOTTED = ("dotted", "floors by counting")
 Curve = tuple[Any, Any, Any]  # steps, mean, standard deviation over seeds
 
@@ -89,9 +91,18 @@ def _curves(swept: Swept) -> tuple[str, Any]:
     return "", None
 
 
-def _lines(swept: Swept, curves: Any, metric: str, key: Key | None, mask: Any) -> list[Any]:
-    """(level, {split: Curve}) for each colour."""
-    out = []
+@dataclass
+class _Line:
+    """A colour: levels that gave the same curves, their runs, and {split: Curve}."""
+
+    levels: list[int]
+    runs: list[str]
+    splits: dict[str, Curve]
+
+
+def _lines(swept: Swept, curves: Any, metric: str, key: Key | None, mask: Any) -> list[_Line]:
+    """Each colour once: levels of the very same curves share one."""
+    out: dict[bytes, _Line] = {}
     present = sorted(set(key.codes[mask])) if key else [0]
     for level in [present[i] for i in most(len(present), 4 if key and key.binned else 6)]:
         inside = mask & (key.codes == level) if key else mask
@@ -109,20 +120,27 @@ def _lines(swept: Swept, curves: Any, metric: str, key: Key | None, mask: Any) -
                     table["std"].to_numpy(),
                 )
         if splits:
-            out.append((level, splits))
-    return out
+            same = b"".join(part.tobytes() for curve in splits.values() for part in curve)
+            line = out.setdefault(same, _Line([], [], splits))
+            line.levels.append(level)
+            line.runs += ids.tolist()
+    return list(out.values())
 
 
 def _draw(
-    lines: list[Any], key: Key | None, floors: Mapping[str, float], label_y: str
+    lines: list[_Line], key: Key | None, floors: Mapping[str, float], label_y: str
 ) -> tuple[Any, list[str], bool]:
     """(figure, what it shows in words, whether lines leave it above)."""
-    labels = [f"{key.short}={key.labels[level]}" if key else "validation" for level, _ in lines]
+    labels = [f"{key.short}={names_of(key, one.levels)}" if key else "validation" for one in lines]
     figure, axes = style.canvas(right=style.room_for([*labels, "counting (val)" if floors else ""]))
     tones = style.colours(bool(key and key.numeric), len(lines))
     ends, late, every, told = [], [*floors.values()], [], []
-    for (_, splits), tone, label in zip(lines, tones, labels, strict=True):
+    for line, tone, label in zip(lines, tones, labels, strict=True):
+        splits = line.splits
         for split, (steps, mean, sd) in splits.items():
+            values = [number(value, 4) for value in mean.tolist()]
+            where = [f"{NAMES[split]}, step {step:,}" for step in steps.tolist()]
+            figure.note(axes, steps, mean, [line.runs] * len(steps), values, where)
             dashed = split == "train" and "val" in splits
             dashes, width = ((0, (4, 2)), 1.1) if dashed else ("-", 1.7)
             axes.plot(steps, mean, color=tone, linewidth=width, linestyle=dashes)
@@ -138,6 +156,9 @@ def _draw(
     axes.set_xlim(left=0)
     axes.set_xlabel("training step")
     axes.set_ylabel(label_y)
+    figure.what = label_y.partition(" ")[0]
+    apart = max(len(steps) for line in lines for steps, *_ in line.splits.values()) - 1
+    figure.reach = (max(9.0, 0.5 * figure.get_figwidth() * 72 / max(apart, 1)), 9.0)
     ends += floor_lines(axes, {n: v for n, v in floors.items() if low <= v <= high})
     style.label_ends(axes, ends)
     return figure, told, max(every) > high

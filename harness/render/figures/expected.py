@@ -17,6 +17,7 @@ from harness.config.labels import text
 from harness.config.run import RunConfig
 from harness.errors import ConfigError
 from harness.render.figures import style
+from harness.render.figures.marks import Drawing
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -71,7 +72,7 @@ def plot_initial_loss(
 def start_drawing(
     run: RunConfig | None = None, losses: Sequence[str] = (), *,
     table: SweepTable | None = None, scales: Sequence[float] = SCALES,
-) -> style.Drawing:  # fmt: skip
+) -> Drawing:  # fmt: skip
     """Expected initial loss against init.weight_scale, a panel a loss.
 
     run: the other settings (default: those of the table's first run, else all defaults); losses:
@@ -99,7 +100,7 @@ def start_drawing(
     rows = -(-len(names) // columns)
     with style.draw():
         size = (style.WIDTH * columns, (style.HEIGHT + 0.25) * rows)
-        figure = style.Drawing(figsize=size, layout="constrained")
+        figure = Drawing(figsize=size, layout="constrained")
         for place, name in enumerate(names):
             own = run.loss.params if name == run.loss.name else {}
             loss = dataclasses.replace(run.loss, name=name, params=own)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -46,8 +47,15 @@ def heat_figure(
     limits = float(known.min()), float(np.quantile(known, 0.95))
     with style.draw():
         panels = [
-            _panel(grid, pair, limits, heading, f"{name[0]}{name[-1]}{i}-", title)
-            for i, ((_, heading, _), grid) in enumerate(zip(groups, cells, strict=True))
+            _panel(
+                grid,
+                pair,
+                limits,
+                heading,
+                f"{name[0]}{name[-1]}{i}-",
+                _Told(metric, title, _runs_of(swept, x, y, mask)),
+            )
+            for i, ((_, heading, mask), grid) in enumerate(zip(groups, cells, strict=True))
             if np.isfinite(grid[0]).any() or grid[1].any()
         ]
     rest = [
@@ -80,10 +88,11 @@ def _cells(swept: Swept, metric: str, x: Key, y: Key, mask: Any) -> tuple[Any, A
 
 def _panel(
     grid: tuple[Any, Any], over: tuple[Key, Key], limits: tuple[float, float], heading: str,
-    prefix: str, title: str,
+    prefix: str, told: _Told,
 ) -> style.Panel:  # fmt: skip
     (table, lost), (x, y) = grid, over
-    left = 0.3 + 0.07 * max(len(label) for label in y.labels)
+    rows = [style.short(label) for label in y.labels]
+    left = 0.3 + 0.07 * min(20, max(map(len, rows)))  # the page grows for what is longer
     height = max(1.6, min(3.4, 0.75 + 0.32 * len(y.labels)))
     figure, axes = style.canvas(right=0.05, height=height)
     box = (left / style.WIDTH, 0.46 / height, 1 - (left + 0.06) / style.WIDTH, 1 - 0.52 / height)
@@ -103,24 +112,46 @@ def _panel(
                 fill, ink = "none", style.FAINT
                 words = "div." if lost[row, column] else ""
             axes.add_patch(_square(column, row, fill))
+            if own := told.runs.get((row, column)):
+                figure.note(axes, [column], [row], [own], [words or "no value"])
             if len(x.labels) <= 8:
                 axes.text(
                     column, row, words, ha="center", va="center_baseline", color=ink, fontsize=8
                 )
+    figure.what = told.metric
+    figure.reach = (
+        36 * box[2] * style.WIDTH / len(x.labels),
+        36 * box[3] * height / len(y.labels),
+    )
     axes.set_xlim(-0.5, len(x.labels) - 0.5)
     axes.set_ylim(-0.5, len(y.labels) - 0.5)
-    turned = sum(map(len, x.labels)) > 44
-    axes.set_xticks(
-        range(len(x.labels)), x.labels, rotation=25 if turned else 0, fontsize=7 if turned else 8.5
-    )
-    axes.set_yticks(range(len(y.labels)), y.labels)
+    style.name_ticks(axes, range(len(x.labels)), x.labels)
+    axes.set_yticks(range(len(y.labels)), rows)
     axes.tick_params(length=0)
     for side in axes.spines.values():
         side.set_visible(False)
     axes.set_xlabel(x.name)
     axes.set_ylabel(y.name)
-    alt = f"{title}{', ' + heading if heading else ''}"
+    alt = f"{told.title}{', ' + heading if heading else ''}"
     return style.panel(figure, title=heading, alt=_words(table, x, y, alt), prefix=prefix)
+
+
+@dataclass(frozen=True)
+class _Told:
+    """What a panel's cells are: a metric, as its figure names it, and the runs of (row, column)."""
+
+    metric: str
+    title: str
+    runs: dict[tuple[int, int], list[str]]
+
+
+def _runs_of(swept: Swept, x: Key, y: Key, mask: Any) -> dict[tuple[int, int], list[str]]:
+    """The ids of the runs of each cell, (row, column)."""
+    out: dict[tuple[int, int], list[str]] = {}
+    for place in np.flatnonzero(mask):
+        cell = int(y.codes[place]), int(x.codes[place])
+        out.setdefault(cell, []).append(str(swept.runs.at[place, "run_id"]))
+    return out
 
 
 def _square(column: int, row: int, fill: str) -> Any:

@@ -68,6 +68,8 @@ def _panel(
         axes.errorbar(
             x, y, bars, color=tone, linestyle=dashes, marker="o", markersize=3.2, elinewidth=1
         )
+        owners = [runs.loc[runs["level"] == level, "run_id"].tolist() for level in table.index]
+        figure.note(axes, x, y, owners, [number(v, 4) for v in y.tolist()], [label] * len(y))
         values += [*(y + bars), *(y - bars)]
         ends.append((float(y[-1]), label, tone))
         told.append(f"{label} from {number(float(y[0]))} to {number(float(y[-1]))}")
@@ -90,8 +92,7 @@ def _panel(
         style.label_ends(lowest, [(float(y[-1]), "weight norm", style.OKABE_ITO[3])])
         told.append(f"weight norm from {number(y[0])} to {number(y[-1])}")
         axes.set_xticks(places, [])
-    turned = max(map(len, key.labels)) * len(key.labels) > 32
-    lowest.set_xticks(places, key.labels, rotation=25 if turned else 0)
+    style.name_ticks(lowest, places.tolist(), key.labels)
     for one in (axes, lowest):
         one.set_xlim(places[0] - 0.4, places[-1] + 0.4)
     lowest.set_xlabel(STRENGTH)

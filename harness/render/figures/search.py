@@ -15,6 +15,7 @@ from harness.render.figures.selection import most
 
 if TYPE_CHECKING:
     from harness.records.searches import Study, Trial
+    from harness.render.figures.marks import Drawing
 
 SLICES = 6  # settings drawn, the most important first
 CHOICES = 12  # values of a choice that are named
@@ -32,6 +33,7 @@ def history_figure(found: Study, unit: str) -> style.Figure | None:
     with style.draw():
         figure, axes = style.canvas(right=style.room_for(["best so far"]), width=6.0)
         _dots(axes, x, values, high)
+        _tell(figure, axes, found, (x, np.minimum(values, high)), found.told)
         best = np.minimum(np.array(found.best_so_far()), high)
         axes.step(x, best, where="post", color=style.OKABE_ITO[0])
         n = 0
@@ -98,6 +100,7 @@ def _slice(
     for level, tone in enumerate(tones):
         mine = age == level
         _dots(axes, x[mine], values[mine], high, tone)
+    _tell(figure, axes, found, (x, np.minimum(values, high)), [trial for _, trial in part])
     best = found.best()
     if best is not None and key in best.params:
         at = _places([(0, best)], key, choices)
@@ -107,11 +110,7 @@ def _slice(
     _frame(axes, low, high)
     if choices:
         shown = most(len(choices), CHOICES)
-        turned = sum(len(choices[i]) for i in shown) > 44
-        axes.set_xticks(
-            shown, [choices[i] for i in shown], rotation=25 if turned else 0,
-            ha="right" if turned else "center", fontsize=7 if turned else 8.5,
-        )  # fmt: skip
+        style.name_ticks(axes, shown, [choices[i] for i in shown])
         axes.set_xlim(-0.6, len(choices) - 0.4)
     elif kind["log"]:
         style.log_axis(axes, "x", kind["low"] / 1.15, kind["high"] * 1.15)
@@ -123,6 +122,14 @@ def _slice(
     if best is not None and key in best.params:
         alt += f" The best is at {best.params[key]}."
     return style.panel(figure, title=title, alt=alt, prefix=prefix)
+
+
+def _tell(
+    figure: Drawing, axes: Any, found: Study, spots: tuple[Any, Any], trials: Sequence[Trial]
+) -> None:
+    figure.what = found.metric
+    values = [number(trial.worth, 4) for trial in trials]
+    figure.note(axes, *spots, [trial.runs for trial in trials], values)
 
 
 def _places(part: Sequence[tuple[int, Trial]], key: str, choices: Sequence[str]) -> Any:

@@ -7,13 +7,20 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from harness.analysis.table import plain_rows
 from harness.components.metrics import heading, shown_in
+from harness.records.ranking import fingerprint
+from harness.render.equal import equal_rows, joined
 from harness.render.figures import style
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
     from harness.analysis.effects import Swept
+    from harness.analysis.levels import Key
+
+
+QUICK = ("nll/train", "init/loss_measured")  # runs that differ in these are not equal
 
 
 def most(count: int, limit: int) -> list[int]:
@@ -30,12 +37,39 @@ def name_of(runs: Any, key: str) -> str:
 
 
 def facets(swept: Swept, taken: Sequence[str], limit: int = 8) -> list[tuple[str, str, Any]]:
-    """(title, heading, mask) of each panel: one a loss where losses vary, else one for all."""
+    """(title, heading, mask) of each panel: one a loss where losses vary, else one for all.
+
+    Losses of the very same numbers share a panel.
+    """
     key = swept.keys.get("loss.name")
     if key is None or "loss.name" in taken:
         return [("", "", np.ones(len(swept.runs), bool))]
-    shown = most(len(key.labels), limit)
-    return [(key.labels[i], f"loss={key.labels[i]}", key.codes == i) for i in shown]
+    every = equal_levels(swept, key)
+    shown = [every[i] for i in most(len(every), limit)]
+    return [(key.labels[g[0]], f"loss={names_of(key, g)}", key.codes == g[0]) for g in shown]
+
+
+def names_of(key: Key, levels: Sequence[int]) -> str:
+    """Levels that gave the same numbers, as one name: "cross_entropy = nll"."""
+    return joined(key.labels[i] for i in levels)
+
+
+def equal_levels(swept: Swept, key: Key) -> list[list[int]]:
+    """The levels of a setting, those together whose runs have the very same numbers."""
+    names = [name for name in QUICK if name in swept.runs]
+    quick = swept.runs[names].to_numpy(float)
+
+    def first_look(level: int) -> bytes:
+        return bytes(np.sort(quick[key.codes == level], axis=0).tobytes())
+
+    looks = [first_look(level) for level in range(len(key.labels))]
+    columns = ["run_id", "verdict", *swept.table.metrics]
+    marks: list[Any] = list(range(len(key.labels)))
+    for level, look in enumerate(looks):
+        if names and looks.count(look) > 1:  # worth a look at every number
+            rows = plain_rows(swept.runs[key.codes == level], columns)
+            marks[level] = fingerprint(rows)
+    return equal_rows(marks)
 
 
 def floor_lines(axes: Axes, floors: Mapping[str, float]) -> list[tuple[float, str, str]]:

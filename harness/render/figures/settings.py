@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from harness.numerics.digits import number
 from harness.render.figures import style
-from harness.render.figures.selection import floor_lines
+from harness.render.figures.selection import floor_lines, most
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
     from harness.analysis.effects import Swept
     from harness.analysis.levels import Key
+    from harness.render.figures.marks import Drawing
+
+MOST_DOTS = 600  # of one panel
 
 
 def settings_figure(swept: Swept, floors: Mapping[str, float]) -> style.Figure | None:
@@ -44,13 +49,30 @@ def settings_figure(swept: Swept, floors: Mapping[str, float]) -> style.Figure |
     )  # fmt: skip
 
 
+def _tell(
+    figure: Drawing, axes: Axes, swept: Swept, spots: tuple[Any, Any], shown: tuple[Any, Any, Any]
+) -> None:
+    """Note each dot, with the runs of every configuration that it stands for."""
+    (x, y), (level, means, keep) = spots, shown
+    runs: dict[tuple[int, float], list[str]] = {}
+    for one, mark in zip(
+        swept.standings, zip(level.tolist(), means.tolist(), strict=True), strict=True
+    ):
+        runs.setdefault(mark, []).extend(one.runs)
+    own = [runs[level[i], means[i]] for i in keep.tolist()]
+    figure.what = str(swept.metric)
+    figure.note(axes, x[keep], y[keep], own, [number(means[i], 4) for i in keep.tolist()])
+
+
 def _panel(
     swept: Swept, key: Key, limits: tuple[float, float], floors: Mapping[str, float], prefix: str
 ) -> style.Panel:
     figure, axes = style.canvas(right=style.room_for(["counting (val)"]) if floors else 0.12)
     first = np.array([one.places[0] for one in swept.standings], int)
     level, means = key.codes[first], np.array([one.value.mean for one in swept.standings], float)
-    keep = slice(None) if len(means) <= 600 else np.linspace(0, len(means) - 1, 600).astype(int)
+    # configurations of the very same numbers at one value are one dot
+    keep = np.sort(np.unique(np.stack([level, means]), axis=1, return_index=True)[1])
+    keep = keep[most(len(keep), MOST_DOTS)]
     low, high = limits
     pad = 0.06 * (high - low)
     log = key.binned and key.logarithmic
@@ -65,6 +87,7 @@ def _panel(
         x, spots = level + shift, np.arange(len(key.labels), dtype=float)
     y = means[keep]
     over = y > high
+    _tell(figure, axes, swept, (x, np.minimum(means, high + pad * 0.5)), (level, means, keep))
     axes.plot(
         x[keep][~over],
         y[~over],
@@ -95,10 +118,7 @@ def _panel(
     if log:
         style.log_axis(axes, "x", x.min() / 1.2, x.max() * 1.2)
     elif not key.binned:
-        turned = max(map(len, key.labels)) * len(key.labels) > 32
-        axes.set_xticks(
-            spots, key.labels, rotation=20 if turned else 0, fontsize=7 if turned else 8.5
-        )
+        style.name_ticks(axes, spots.tolist(), key.labels)
         axes.set_xlim(-0.5, len(spots) - 0.5)
     axes.set_ylim(low - pad, high + pad)
     axes.set_xlabel(key.name)

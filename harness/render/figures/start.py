@@ -13,12 +13,15 @@ from harness.analysis.levels import Key
 from harness.config.keys import rule_of
 from harness.errors import HarnessError
 from harness.numerics.digits import number
+from harness.render.equal import EQUALS
 from harness.render.figures import style
 from harness.render.figures.expected import DASHES, SCALE, expected_over, unit_of
-from harness.render.figures.selection import most, name_of
+from harness.render.figures.selection import equal_levels, most, name_of, names_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+
+    from harness.render.figures.marks import Drawing
 
 
 THEORY_LINES = 12  # drawn as smooth curves up to here; beyond, straight between the swept scales
@@ -39,7 +42,10 @@ def initial_loss_figure(swept: Swept) -> style.Figure | None:
     losses, scale = swept.keys.get("loss.name"), _scale_key(swept)
     groups: list[tuple[str, Any]] = [(name_of(swept.runs, "loss.name"), there)]
     if losses is not None:
-        groups = [(label, there & (losses.codes == i)) for i, label in enumerate(losses.labels)]
+        groups = [
+            (names_of(losses, same), there & (losses.codes == same[0]))
+            for same in equal_levels(swept, losses)
+        ]
         groups = [(label, mask) for label, mask in groups if mask.any()][:8]
     if scale is None and "init/loss_expected" not in swept.runs:
         return None
@@ -123,11 +129,7 @@ def _panel(
         x = part[scale.name if scale else "init/loss_expected"].astype(float)
         part, x = part[x > 0], x[x > 0]
         y = part["init/loss_measured"].to_numpy(float)
-        dots = most(len(y), MOST_DOTS)
-        axes.plot(
-            x.to_numpy()[dots], y[dots], "o", color=tone, markersize=3.6, alpha=0.75,
-            markeredgewidth=0,
-        )  # fmt: skip
+        _draw_dots(figure, axes, part, x.to_numpy(), tone)
         drawn.seen += [*y, *([] if scale else x)]
         line = _expected(part, scale, smooth=smooth) if scale and len(part) else None
         if line is not None:
@@ -137,7 +139,7 @@ def _panel(
         elif scale is None and other and len(part):
             drawn.ends.append((float(np.median(y)), label, tone))
     _equal_logits(axes, runs, drawn)
-    unit = unit_of(loss)
+    unit = unit_of(loss.partition(EQUALS)[0])
     low, high = min(drawn.seen) / 1.15, max(drawn.seen) * 1.15
     style.log_axis(axes, "y", low, high)
     over = f" over {scale.name} from {scale.labels[0]} to {scale.labels[-1]}" if scale else ""
@@ -158,6 +160,22 @@ def _panel(
         f"{number(float(measured.max()))} {unit}."
     )
     return style.panel(figure, title=loss, alt=alt, prefix=prefix)
+
+
+def _draw_dots(figure: Drawing, axes: Axes, part: Any, x: Any, tone: str) -> None:
+    """A dot a start: runs that begin alike are one dot, and at most MOST_DOTS are drawn."""
+    y, ids = part["init/loss_measured"].to_numpy(float), part["run_id"].tolist()
+    alike: dict[tuple[float, float], list[int]] = {}
+    for i, spot in enumerate(zip(x.tolist(), y.tolist(), strict=True)):
+        alike.setdefault(spot, []).append(i)
+    spots = [list(alike)[i] for i in most(len(alike), MOST_DOTS)]
+    across, up = [a for a, _ in spots], [b for _, b in spots]
+    axes.plot(across, up, "o", color=tone, markersize=3.6, alpha=0.75, markeredgewidth=0)
+    known = part["init/loss_expected"].tolist() if "init/loss_expected" in part else []
+    where = [f"expected {number(known[alike[spot][0]], 4)}" for spot in spots] if known else []
+    figure.what = "initial loss"
+    runs = [[ids[i] for i in alike[spot]] for spot in spots]
+    figure.note(axes, across, up, runs, [number(b, 4) for b in up], where)
 
 
 def _equal_logits(axes: Axes, runs: Any, drawn: _Drawn) -> None:

@@ -10,7 +10,7 @@ import io
 import math
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from html import escape
 from typing import TYPE_CHECKING, Any
 
@@ -19,12 +19,15 @@ import numpy as np
 from matplotlib.figure import Figure as Canvas
 from matplotlib.ticker import FixedFormatter, FixedLocator, MaxNLocator, NullFormatter, NullLocator
 
+from harness.render.figures.marks import REACH, Drawing, Mark
+
 if TYPE_CHECKING:
     from pathlib import Path
 
     from matplotlib.axes import Axes
 
 WIDTH, HEIGHT = 4.0, 2.9  # inches of a panel; the page scales it to its column
+LETTERS = 36  # of a label in a drawing; longer ones are cut
 INK, FAINT, GRID, PAPER = "#111214", "#6a6d71", "#d5d7d9", "#fefefd"
 OKABE_ITO = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")  # for kinds
 VIRIDIS = ("#440154", "#414487", "#2a788e", "#22a884", "#7ad151", "#bddf26")  # for amounts
@@ -45,23 +48,20 @@ RC: Any = {
 }  # fmt: skip
 
 
-class Drawing(Canvas):
-    """A matplotlib figure on white paper that a notebook shows without pyplot."""
-
-    def _repr_png_(self) -> bytes:
-        out = io.BytesIO()
-        with draw():
-            self.savefig(out, format="png", facecolor="white", dpi=110)
-        return out.getvalue()
-
-
 @dataclass(frozen=True, kw_only=True)
 class Panel:
-    """One drawing: its heading, what it shows in words (for who cannot see it), and its SVG."""
+    """One drawing: its heading, what it shows in words (for who cannot see it), and its SVG.
+
+    name: unlike any other panel's. marks, what, reach: see `marks.Drawing`.
+    """
 
     title: str
     alt: str
     svg: str
+    name: str
+    marks: Sequence[Mark] = ()
+    what: str = ""
+    reach: tuple[float, float] = REACH
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,10 +103,23 @@ def colours(numeric: bool, count: int) -> list[str]:
 
 def panel(figure: Canvas, *, title: str, alt: str, prefix: str) -> Panel:
     """A finished drawing as a panel of the page; prefix: unlike any other panel's."""
-    svg = inline(figure, prefix=prefix)
-    return Panel(
-        title=title, alt=alt, svg=svg.replace("<svg ", f'<svg aria-label="{escape(alt)}" ', 1)
-    )
+    svg = inline(figure, prefix=prefix).replace("<svg ", f'<svg aria-label="{escape(alt)}" ', 1)
+    svg = svg.replace("viewBox=", f'viewBox="{_whole(figure)}" data-was=', 1)
+    svg = re.sub(r' data-was="[^"]*"', "", svg, count=1)
+    one = Panel(title=title, alt=alt, svg=svg, name=prefix.strip("-"))
+    if not isinstance(figure, Drawing):
+        return one
+    return replace(one, marks=figure.marks(), what=figure.what, reach=figure.reach)
+
+
+def _whole(figure: Canvas) -> str:
+    """The viewBox, in points, that holds the figure and every label that leaves it."""
+    width, height = figure.get_size_inches() * 72
+    with draw():
+        box = figure.get_tightbbox()
+    left, right = min(0.0, box.x0 * 72 - 2), max(width, box.x1 * 72 + 2)
+    top, bottom = min(0.0, height - box.y1 * 72 - 2), max(height, height - box.y0 * 72 + 2)
+    return " ".join(f"{value:.5g}" for value in (left, top, right - left, bottom - top))
 
 
 def inline(figure: Canvas, *, prefix: str) -> str:
@@ -176,8 +189,9 @@ def label_ends(axes: Axes, ends: Sequence[tuple[float, str, str]], *, gap: float
             clip_on=False, linewidth=1.2,
         )  # fmt: skip
         axes.text(
-            1.045, spot / height, label, transform=axes.transAxes, va="center_baseline", ha="left",
-            color=INK if colour not in (FAINT, GRID) else FAINT, fontsize=8,
+            1.045, spot / height, short(label), transform=axes.transAxes,
+            va="center_baseline", ha="left", fontsize=8,
+            color=INK if colour not in (FAINT, GRID) else FAINT,
         )  # fmt: skip
 
 
@@ -204,9 +218,22 @@ def spread_out(places: Sequence[float], gap: float, height: float) -> list[float
     return out
 
 
+def short(label: str) -> str:
+    """A label as it is written in a drawing: at most LETTERS long."""
+    return label if len(label) <= LETTERS else f"{label[: LETTERS - 1]}…"
+
+
+def name_ticks(axes: Axes, places: Sequence[float], labels: Sequence[str]) -> None:
+    """Names under the x axis, turned and smaller where they would run into each other."""
+    written = [short(label) for label in labels]
+    turned = max(map(len, written), default=0) * len(written) > 32
+    looks: Any = {"rotation": 25, "ha": "right", "rotation_mode": "anchor", "fontsize": 7}
+    axes.set_xticks(places, written, **(looks if turned else {}))
+
+
 def room_for(labels: Iterable[str]) -> float:
     """Inches to keep free on the right for labels of these lengths."""
-    longest = max((len(label) for label in labels), default=0)
+    longest = max((len(short(label)) for label in labels), default=0)
     return 0.24 + 0.068 * longest
 
 
