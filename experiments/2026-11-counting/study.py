@@ -235,7 +235,8 @@ def claims(rows: pd.DataFrame) -> list[Claim]:
               abs(ratios[1] - 1) < 0.1 and ratios[0] > 1.5, direction=True),
         Claim(f"With its bias the net ends {off.min():+.4f} to {off.max():+.4f} nats from the "
               "unigram entropy at the strongest penalty; from .001 on counts by frequency describe "
-              f"it better in {nearer.sum()} of {len(nearer)}.", off.abs().max() < 0.01 and bool(nearer.all())),
+              f"it better in {nearer.sum()} of {len(nearer)}.",
+              off.abs().max() < 0.01 and bool(nearer.all())),
     ]  # fmt: skip
 
 
