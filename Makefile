@@ -45,7 +45,7 @@ sweep: $(READY) ## the main job: 360 runs on a tenth of the census names, tracke
 	$(BIN)/harness sweep experiment=main $(OVERRIDES)
 
 test: $(READY) ## the quick tests
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --dist loadfile
 
 ui: $(READY) ## MLflow's pages over the same store, on 127.0.0.1
 	$(BIN)/harness ui
@@ -54,7 +54,7 @@ check: $(READY) ## lint, format, types, quick tests
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --dist loadfile
 
 experiments: $(READY) ## every study: minutes; results.csv, figures, and what their READMEs quote
 	$(BIN)/python -m experiments

@@ -37,11 +37,17 @@ def nearest(word: str, known: Iterable[str], *, cutoff: float = 0.5) -> str:
 
 
 def shown(value: object, limit: int = 80) -> str:
-    """A value as a message prints it, cut to `limit` characters; null and true as in YAML."""
+    """A value as a message prints it, null and true as in YAML.
+
+    Beyond `limit` characters its middle is left out: a path is told by its end, a list by both.
+    """
     if value is None or isinstance(value, bool):
         return "null" if value is None else str(value).lower()
     try:
         text = repr(value)
     except (ValueError, RecursionError):  # an integer of thousands of digits, a loop
         text = f"a {type(value).__name__} too large to show"
-    return text if len(text) <= limit else text[: limit - 3] + "..."
+    if len(text) <= limit:
+        return text
+    half = (limit - 3) // 2
+    return f"{text[: limit - 3 - half]}...{text[-half:]}"

@@ -16,7 +16,7 @@ from harness.config.groups import Data
 from harness.config.run import build
 from harness.data import dataset
 from harness.data.dataset import cuts, load_data, source_checksum
-from harness.errors import ConfigError, DataError
+from harness.errors import ConfigError, DataError, shown
 
 ALPHABETS = {
     "latin": ["ann", "bo", "cid", "dee", "eve", "fay", "gus", "hal", "ida", "jo", "kim", "lee"],
@@ -183,7 +183,7 @@ def test_too_little_data(tmp_path, words, more, said):
     data = write(tmp_path, words, **more)
     with pytest.raises(DataError) as caught:
         load_data(data)
-    said = [*said, f"data=file ({data.path!r})"]
+    said = [*said, f"data=file ({shown(data.path)})"]
     assert all(part in str(caught.value) for part in said), str(caught.value)
 
 
