@@ -129,7 +129,7 @@ def claims(rows: pd.DataFrame) -> list[Claim]:
         Claim(f"With one hidden layer three times the output weights cost {loud['output']:.1%} at "
               f"the start, three times the hidden weights {loud['hidden']:.1%}; {wrong:.0f} of "
               f"{seeds:.0f} starts lie beyond theory's limit.",
-              loud["output"] > 0.3 and loud["hidden"] < 0.15 and wrong == 0, direction=True),
+              loud["output"] > 0.3 and loud["hidden"] < 0.15 and wrong == 0),
         Claim(f"Three times the hidden weights saturate {min(full):.0%} to {max(full):.0%} of the "
               f"units; three times the output weights change that by {max(map(abs, still)):.0%}.",
               min(full) > 0.4 and max(map(abs, still)) == 0, direction=True),
