@@ -31,6 +31,7 @@ _NAMES = {
     "render.printed": ("compare",),
     "render.figures.marks": ("Drawing",),
     "render.plots": ("plot",),
+    "render.figures.run": ("plot_insides",),
 }
 # no name here is also a module's: importing that module would replace the name
 _HOMES = {name: module for module, names in _NAMES.items() for name in names}
@@ -64,6 +65,7 @@ if TYPE_CHECKING:  # each again as itself: what a type checker takes as exported
     from harness.records.record import RunRecord as RunRecord
     from harness.render.figures.boundary import plot_boundary as plot_boundary
     from harness.render.figures.marks import Drawing as Drawing
+    from harness.render.figures.run import plot_insides as plot_insides
     from harness.render.plots import plot as plot
     from harness.render.printed import compare as compare
     from harness.theory.initial_loss import expected_initial_loss as expected_initial_loss

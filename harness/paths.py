@@ -9,6 +9,7 @@ from pathlib import Path
 
 from harness.errors import ConfigError, HarnessError, shown
 
+PICTURES = (".svg", ".png", ".pdf")  # kinds of files that figures are written to
 NAME_BYTES, PATH_BYTES = 255, 4000  # of one name and of a whole path, on usual file systems
 
 
@@ -39,6 +40,13 @@ def check_output(key: str, text: str) -> None:
         )
     if is_folder:
         raise ConfigError(f"{key} is {shown(text)}, which is a folder; name a file in it.")
+
+
+def check_picture(key: str, text: str) -> None:
+    """ConfigError unless a picture can be written there, of a kind that its suffix names."""
+    if Path(text).suffix not in PICTURES:
+        raise ConfigError(f"{key} is {text!r}; allowed: a file ending in .svg, .png or .pdf.")
+    check_output(key, text)
 
 
 def conf_dir() -> Path:

@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness.analysis.places import Folder, Places, places
 from harness.analysis.sources import LATEST, find_sweeps
+from harness.analysis.stored_runs import record_among
 from harness.analysis.table import join
-from harness.config.foreign import recall
-from harness.config.run import run_config
-from harness.errors import ConfigError, HarnessError, nearest, shown
+from harness.errors import ConfigError, nearest, shown
 from harness.records.ranking import READ, ranking
-from harness.records.record import WEIGHTS, RunRecord
 from harness.records.saved import read_config
-from harness.records.verdicts import VERDICTS
 
 if TYPE_CHECKING:
     import os
 
     from harness.records.modules import TrainedNet
+    from harness.records.record import RunRecord
     from harness.tracking.reader import MlflowReader
 
 MLFLOW_DIGITS = 32  # of an MLflow run id; a run_id has 16
@@ -110,10 +107,7 @@ def _from_mlflow(name: str, where: Places) -> RunRecord:
     record = home.read(run_id) if home is not None and home.has(run_id) else None
     if record is not None:
         return record
-    # one run may stand under several sweeps, and only where it was the best has it its weights
-    parts = ((one, reader.artifact(one, WEIGHTS)) for one in found)
-    best = next((pair for pair in parts if pair[1] is not None), (found[0], None))
-    return _record_of(*best)
+    return record_among(reader, found)
 
 
 def in_mlflow(name: str, where: Places) -> tuple[MlflowReader, list[Any]]:
@@ -157,33 +151,3 @@ def in_mlflow(name: str, where: Places) -> tuple[MlflowReader, list[Any]]:
 def _unknown(name: str, where: Places, rest: str) -> str:
     shape = "" if len(name) <= MLFLOW_DIGITS else " (ids have 16 or 32 digits)"
     return f"no run {where.words} is called {shown(name)}{shape}, {rest}"
-
-
-def _record_of(run: Any, content: bytes | None) -> RunRecord:
-    """A record out of one MLflow run and its weights file; without curves."""
-    from harness.config.keys import nest
-    from harness.tracking import portable
-    from harness.tracking.reader import setting
-
-    weights, note = portable.unpack(content) if content else ({}, {})
-    tags = run.data.tags
-    plain = note.get("config") or nest({k: setting(v) for k, v in run.data.params.items()})
-    verdict = tags["harness.verdict"]
-    recall(json.loads(tags.get("harness.components", "{}")))
-    if verdict not in VERDICTS:
-        raise HarnessError(
-            f"run {tags['harness.run_id']} has the verdict {shown(verdict)}, which a newer version "
-            "of harness gave; update this one."
-        )
-    told = ("version", "data_sha256", "numerics", "torch", "platform", "device")
-    return RunRecord(
-        config=run_config(plain),
-        run_id=tags["harness.run_id"],
-        config_id=tags.get("harness.config_id", ""),
-        series={},
-        summary=dict(run.data.metrics),
-        verdict=verdict,
-        weights=weights,
-        symbols=tuple(note.get("symbols", ())),
-        provenance={k: tags[f"harness.{k}"] for k in told if f"harness.{k}" in tags},
-    )

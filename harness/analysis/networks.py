@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal
 
 import torch
 
+from harness.config.ids import NUMERICS
 from harness.config.run import RunConfig
 from harness.data.dataset import load_data
 from harness.engine.initialization import initial_weights
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from harness.records.record import RunRecord
 
 When = Literal["start", "end"]
-WHEN = ("start", "end")
+WHEN: tuple[When, ...] = ("start", "end")
 
 
 def data_of(record: RunRecord) -> Dataset:
@@ -37,16 +38,24 @@ def data_of(record: RunRecord) -> Dataset:
 def network_at(record: RunRecord, when: When, data: Dataset) -> TrainedNet:
     """The run's network before the first step or after the last, in evaluation mode.
 
-    HarnessError where the end is asked for and its weights are not kept, or are not finite.
+    HarnessError where the end is asked for and its weights are not kept, or are not finite, and
+    where the start was drawn by another version of the numerics.
     """
     if when not in WHEN:
         raise ConfigError(f"when is {shown(when)}; allowed: {', '.join(WHEN)}.")
     if when == "start":
+        numerics = record.provenance.get("numerics", NUMERICS)
+        if numerics != NUMERICS:
+            raise HarnessError(
+                f"run {record.run_id} was drawn by version {numerics} of the numerics, which is "
+                f"{NUMERICS} here; its start cannot be drawn again."
+            )
         return _start_of(record.config, data)
     if not record.weights:
         raise HarnessError(
-            f"the weights of run {record.run_id} are not kept (ledger.weights), so its trained "
-            "network cannot be drawn; `harness train ... --again` trains it once more."
+            f"the weights of run {record.run_id} are not kept (ledger.weights, tracking.weights), "
+            "so its trained network cannot be drawn; `harness train ... --again` trains it once "
+            "more."
         )
     if not all(bool(tensor.isfinite().all()) for tensor in record.weights.values()):
         raise HarnessError(

@@ -7,11 +7,13 @@ sweep was cut off before it wrote them, its child runs are read one by one.
 
 from __future__ import annotations
 
+import functools
 import json
 import shlex
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from harness.analysis.stored_runs import stored_records
 from harness.analysis.table import (
     SweepTable,
     long_curves,
@@ -70,7 +72,9 @@ def ledger_table(ledger: Ledger, sweep: SweepManifest) -> SweepTable:
             parts[run_id] = {n: series[n] for n in shown_in("curves", series)}
         return long_curves(parts)
 
-    return make_table(rows, settings, meta, curves)
+    table = make_table(rows, settings, meta, curves)
+    table.load_records = ledger.read_many
+    return table
 
 
 def mlflow_table(store: MlflowReader, parent: Any) -> SweepTable:
@@ -138,7 +142,9 @@ def mlflow_table(store: MlflowReader, parent: Any) -> SweepTable:
             }
         )
 
-    return make_table(rows, settings, meta, curves)
+    table = make_table(rows, settings, meta, curves)
+    table.load_records = functools.partial(stored_records, store)
+    return table
 
 
 def single_table(store: MlflowReader, run: Any) -> SweepTable:
@@ -160,7 +166,9 @@ def single_table(store: MlflowReader, run: Any) -> SweepTable:
         found, _ = store.curves(run)
         return long_curves({run_id: {n: found[n] for n in shown_in("curves", found)}})
 
-    return make_table([child_row(run)], list(run.data.params), meta, curves)
+    table = make_table([child_row(run)], list(run.data.params), meta, curves)
+    table.load_records = functools.partial(stored_records, store)
+    return table
 
 
 def _told(tags: Mapping[str, str]) -> dict[str, Any]:

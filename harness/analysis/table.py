@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import json
+from collections import ChainMap
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -26,6 +27,7 @@ SEEDS = ("seed", "init.seed", "train.batch_seed", "data.split_seed")
 IDS = ("status", "name", "run_id", "config_id", "verdict", "start", "machine", "sweep_id",
        "mlflow_run_id", "error")  # fmt: skip
 SOURCES_OF_THEM = ("data.name", "init.bias", "optim.lr", "train.steps", "seed")  # see FOLLOWS
+Load = Callable[[Sequence[str]], "Mapping[str, RunRecord]"]
 CURVE_COLUMNS = ("run_id", "name", "step", "value")
 
 
@@ -47,6 +49,8 @@ class SweepTable:
     metrics: tuple[str, ...]
     meta: dict[str, Any]
     load_curves: Callable[[], pd.DataFrame] = field(repr=False, default=lambda: _no_curves())
+    # a few runs whole, with weights where kept, by their ids; what is not there is absent
+    load_records: Load = field(repr=False, default=lambda _: {})
 
     def __repr__(self) -> str:
         found, names = len(self.runs), ", ".join(self.varying[:6])
@@ -119,7 +123,9 @@ def table_of(records: Iterable[RunRecord]) -> SweepTable:
         "experiment": None, "source": "memory", "data": {"sha256": first.get("data_sha256")},
         "environment": {k: v for k, v in first.items() if k not in ("started", "seconds")},
     }  # fmt: skip
-    return make_table(rows, names, meta, curves)
+    table = make_table(rows, names, meta, curves)
+    table.load_records = lambda ids: {r.run_id: r for r in records if r.run_id in ids}
+    return table
 
 
 def make_table(
@@ -185,6 +191,7 @@ def join(tables: Sequence[SweepTable]) -> SweepTable:
         return every.drop_duplicates(["run_id", "name", "step"], ignore_index=True)
 
     out = make_table([r for r, k in zip(rows, keep, strict=True) if k], settings, meta, curves)
+    out.load_records = lambda ids: dict(ChainMap(*(dict(t.load_records(ids)) for t in tables)))
     out.runs["sweep_id"] = [h for h, k in zip(homes, keep, strict=True) if k]
     return out
 

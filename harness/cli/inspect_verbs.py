@@ -6,6 +6,7 @@ import json
 import math
 import sys
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
@@ -16,6 +17,9 @@ from harness.render.fitting import fit
 
 if TYPE_CHECKING:
     from rich.table import Table
+
+    from harness.analysis.places import Places
+    from harness.records.record import RunRecord
 
 PLAIN_WIDTH = 120  # columns where stdout is no terminal and COLUMNS is not set
 
@@ -96,14 +100,26 @@ def list_verb(sweep: str | None, *, as_json: bool, ledger: str | None, uri: str 
     return 0
 
 
-def show_verb(run: str, *, config: bool, as_json: bool, ledger: str | None, uri: str | None) -> int:
+def show_verb(  # noqa: PLR0913  one argument an option
+    run: str, *, config: bool, as_json: bool, ledger: str | None, uri: str | None,
+    plot: str | None = None, insides: bool = False,
+) -> int:  # fmt: skip
     """See `harness show --help`."""
     from harness.analysis.places import places
     from harness.cli import sweep_view
 
+    if insides and plot is None:
+        raise ConfigError("--insides adds to a figure; name it with --plot FILE.")
     where = places(ledger, uri)
     home = where.ledger
     sweep = None if config else sweep_view.find_sweep(run, home)
+    if sweep is not None and plot is not None:
+        if run != "newest":
+            raise ConfigError(
+                f"--plot draws one run, and {run} is a sweep; allowed: a run's id, or "
+                f"best:{sweep.sweep_id[:8]}. `harness report {run}` draws a sweep."
+            )
+        sweep = None
     if sweep is not None and home is not None:
         found = sweep_view.sweep_values(sweep, home)
         if as_json:
@@ -112,6 +128,8 @@ def show_verb(run: str, *, config: bool, as_json: bool, ledger: str | None, uri:
             _print(sweep_view.sweep_tables(found))
         return 0
     record = inspecting.find_run(run, where)
+    if plot is not None:
+        _draw(record, where, plot, insides=insides)
     if config:
         from harness.records.saved import config_yaml
 
@@ -121,6 +139,26 @@ def show_verb(run: str, *, config: bool, as_json: bool, ledger: str | None, uri:
     else:
         _print(inspecting.run_tables(record))
     return 0
+
+
+def _draw(record: RunRecord, where: Places, path: str, *, insides: bool) -> None:
+    """A run's figure to a file; what could not be drawn is told on stderr."""
+    from harness.analysis.stored_runs import stored_records
+    from harness.render.console import say
+    from harness.render.figures import run as figures
+    from harness.render.figures.style import save
+
+    home = where.ledger
+    if home is None or not home.has(record.run_id):  # MLflow keeps curves apart
+        record = stored_records(where.store(), [record.run_id]).get(record.run_id, record)
+    pictures, notes = figures.run_pictures(record)
+    if insides:
+        more, missing = figures.inside_pictures(record)
+        pictures, notes = [*pictures, *more], [*notes, *missing]
+    for note in dict.fromkeys(notes):
+        say(note)
+    save(figures.drawn(pictures), Path(path))
+    say(f"drawn to {path}")
 
 
 def diff_verb(

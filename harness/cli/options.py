@@ -10,7 +10,7 @@ import click
 
 from harness import __version__
 from harness.errors import ConfigError, shown
-from harness.paths import check_output, check_path
+from harness.paths import check_output, check_path, check_picture
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
@@ -71,6 +71,15 @@ class Overriding(click.Command):
 OVERRIDES = click.argument(
     "overrides", nargs=-1, type=click.UNPROCESSED, shell_complete=completing("overrides")
 )
+
+
+def picture(_: click.Context, option: click.Parameter, value: str | None) -> str | None:
+    """The value of an option that names a figure's file; ConfigError where that cannot be."""
+    if value is not None:
+        check_picture(option.opts[0], value)
+    return value
+
+
 LEDGER = click.option(
     "--ledger", callback=folder, show_default="./runs", shell_complete=completing("files"),
     help="Folder of the ledger; a ledger named here is the only place looked in.",

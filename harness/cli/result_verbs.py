@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from harness.cli.options import JSON, LEDGER, STORE, URI, cli, completing, output
+from harness.cli.options import JSON, LEDGER, STORE, URI, cli, completing, output, picture
 from harness.errors import ConfigError
 
 
@@ -27,18 +27,24 @@ def list_(sweep: str | None, as_json: bool, ledger: str | None, uri: str | None)
 @cli.command()
 @click.argument("run", shell_complete=completing("runs"))
 @click.option("--config", is_flag=True, help="Print its config.yaml alone, which trains it again.")
+@click.option(
+    "--plot", callback=picture, shell_complete=completing("files"),
+    help="Draw its curves and boundary (.svg, .png, .pdf).",
+)  # fmt: skip
+@click.option("--insides", is_flag=True, help="With --plot: what goes on in its layers too.")
 @JSON
 @LEDGER
 @STORE
-def show(run: str, config: bool, as_json: bool, ledger: str | None, uri: str | None) -> int:
+def show(run: str, **asked: Any) -> int:
     """Show one run: settings, numbers, where it came from; or a sweep: where its time went.
 
     RUN is the id of a run or of a sweep of the ledger, its first digits, newest (a sweep or single
-    run), best (of the newest sweep) or best:SWEEP.
+    run), best (of the newest sweep) or best:SWEEP. --plot FILE draws the run's curves and, where
+    inputs are points in the plane, its decision boundary.
     """
     from harness.cli import inspect_verbs
 
-    return inspect_verbs.show_verb(run, config=config, as_json=as_json, ledger=ledger, uri=uri)
+    return inspect_verbs.show_verb(run, **asked)
 
 
 @cli.command()

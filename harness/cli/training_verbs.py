@@ -13,7 +13,7 @@ from harness.cli.options import (
     Overriding,
     cli,
     completing,
-    output,
+    picture,
 )
 
 
@@ -99,7 +99,7 @@ def reproduce(run: str, as_json: bool, ledger: str | None, uri: str | None) -> i
 @click.option("--sweep", "grid", is_flag=True, help="A grid (a=1,2): one line a configuration.")
 @click.option(
     "--plot",
-    callback=output,
+    callback=picture,
     shell_complete=completing("files"),
     help="Draw expected loss over weight scale to a file.",
 )
@@ -129,7 +129,7 @@ def estimate(
 @click.option("--steps", default=10, show_default=True, help="Steps between the two looks.")
 @click.option(
     "--plot",
-    callback=output,
+    callback=picture,
     shell_complete=completing("files"),
     help="Draw the check to a file (.svg, .png, .pdf).",
 )

@@ -25,6 +25,7 @@ from harness.components.metrics import heading, in_order, metric_of
 from harness.errors import HarnessError
 from harness.numerics.digits import number
 from harness.render import report_tables as tables
+from harness.render.figures.chosen import boundaries_figure, insides_figures
 from harness.render.figures.curves import curve_figure
 from harness.render.figures.heat import heat_figure
 from harness.render.figures.maps import map_figure
@@ -122,6 +123,7 @@ def figures_of(swept: Swept, floors: Mapping[str, float]) -> dict[str, list[Figu
             heat_figure(swept, "gap/nll", name="gap", title="Validation minus training", unit=of),
         ],
         "path": [path_figure(swept, floors)],
+        "insides": [boundaries_figure(swept), *insides_figures(swept)],
     }
     return {part: [f for f in figures if f is not None] for part, figures in drawn.items()}
 

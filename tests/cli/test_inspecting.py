@@ -55,6 +55,22 @@ def test_show_holds_settings_and_numbers(runs, capsys):
     assert plain["config"] == json.loads(json.dumps(runs[0].config.flat()))
 
 
+def test_show_draws_a_run_to_a_file(runs, capsys, tmp_path):
+    done = told(capsys, "show", runs[0].run_id, "--plot", "run.svg", "--insides")
+    assert "drawn to run.svg" in done.err and runs[0].config_id in done.out
+    # made up, of other data than these settings name: curves alone can be drawn
+    assert "data of run" in done.err and "have changed" in done.err
+    drawn = (tmp_path / "run.svg").read_text()
+    assert drawn.startswith("<?xml") and drawn.count('id="axes_') >= 2
+    for words, part in (
+        (("newest", "--plot", "run.bmp"), "ending in .svg, .png or .pdf"),
+        ((runs[0].run_id, "--insides"), "name it with --plot FILE"),
+        ((Ledger("runs").sweeps()[0].sweep_id, "--plot", "a.png"), "is a sweep; allowed: a run's"),
+    ):
+        assert part in told(capsys, "show", *words, code=2).err
+    assert not (tmp_path / "a.png").exists()
+
+
 def test_diff_names_what_differs_and_nothing_else(runs, capsys):
     out = json.loads(told(capsys, "diff", runs[0].run_id, runs[1].run_id, "--json").out)
     assert out["config"] == {"seed": [0, 1]}

@@ -7,7 +7,7 @@ import pytest
 
 from harness.render.report import build
 from tests.support.browser import Browser, chromium
-from tests.support.synthetic_sweep import synthetic_table
+from tests.support.synthetic_sweep import synthetic_table, with_insides
 
 AXES = {
     "loss.name": ["cross_entropy", "brier", "bce", "mse", "hinge", "crammer_singer"],
@@ -32,7 +32,9 @@ pytestmark = [
 @pytest.fixture(scope="module")
 def page(tmp_path_factory):
     path = tmp_path_factory.mktemp("page") / "report.html"
-    path.write_text(build(synthetic_table(AXES, change=calibrated)))
+    text = build(with_insides(synthetic_table(AXES, change=calibrated)))
+    assert 'id="insides"' in text and 'id="insides-start"' in text
+    path.write_text(text)
     return path
 
 

@@ -11,7 +11,7 @@ from tests.support.planes import by_hand, net_record
 
 def zero_line(axes):
     """Vertices (N, 2) of the one contour that is drawn."""
-    (contour,) = [c for c in axes.collections if hasattr(c, "levels")]
+    (contour,) = [c for c in axes.collections if not getattr(c, "filled", True)]
     assert contour.levels.tolist() == [0.0]
     return np.concatenate([path.vertices for path in contour.get_paths()])
 

@@ -5,9 +5,14 @@ import math
 
 import numpy as np
 import pandas as pd
+import torch
 
+from harness.analysis.effects import config_of
 from harness.analysis.table import long_curves, make_table
 from harness.config.run import RunConfig
+from harness.data.dataset import load_data
+from harness.engine.initialization import initial_weights
+from harness.records.record import RunRecord
 
 STEPS = np.arange(0, 2001, 100)
 FLOORS = {
@@ -82,4 +87,25 @@ def synthetic_table(axes=None, *, change=None, drop=(), curves=True, floors=True
         meta["floors"] = FLOORS
     table = make_table(rows, list(base), meta, lambda: long_curves(series))
     assert isinstance(table.runs, pd.DataFrame)
+    return table
+
+
+def with_insides(table):
+    """The same table, whose runs can be had whole: weights as they start, made-up gradients."""
+
+    def whole(run_id):
+        row = table.runs[table.runs["run_id"] == run_id].iloc[0].to_dict()
+        config = config_of(row)
+        data = load_data(config.data)
+        drawn = initial_weights(config.resolved(), data)
+        layers = [n.removesuffix(".weight") for n in drawn if n.endswith(".weight")]
+        series = {f"grad/std/{n}": (STEPS, 0.01 + 1.0 / (100 + STEPS)) for n in layers}
+        series |= {f"grad/update_ratio/{n}": (STEPS, -2.0 - STEPS / 2000) for n in layers}
+        weights = {name: torch.from_numpy(array) for name, array in drawn.items()}
+        return RunRecord(
+            config=config, run_id=run_id, config_id=row["config_id"], series=series, summary={},
+            verdict="fit", weights=weights, symbols=data.symbols,
+        )  # fmt: skip
+
+    table.load_records = lambda ids: {run_id: whole(run_id) for run_id in ids}
     return table

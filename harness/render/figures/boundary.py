@@ -6,20 +6,19 @@ Blue is -1 and vermilion +1, circles and squares; training points are filled, va
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-from matplotlib.colors import to_rgb
-from matplotlib.figure import Figure as Canvas
+from matplotlib.colors import to_rgba
 
 from harness.analysis.boundaries import Boundary, boundary
 from harness.errors import ConfigError
 from harness.render.figures import style
+from harness.render.figures.marks import Drawing
 from harness.render.figures.selection import most
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from numpy.typing import NDArray
 
     from harness.analysis.networks import When
     from harness.data.dataset import Dataset
@@ -27,13 +26,13 @@ if TYPE_CHECKING:
 
 SIDES = {-1: (style.OKABE_ITO[0], "o"), 1: (style.OKABE_ITO[1], "s")}
 POINTS = 300  # of one split drawn in one panel: a page must stay small
-FAINTEST, STRONGEST = 0.10, 0.42  # opacity of the field, so that it suits light and dark pages
+BANDS, FAINTEST, STRONGEST = 5, 0.10, 0.42  # of each side; opacity suits light and dark pages
 
 
 def plot_boundary(
     runs: RunRecord | Sequence[RunRecord], *, titles: Sequence[str] = (),
     data: Dataset | None = None, when: When = "end",
-) -> Canvas:  # fmt: skip
+) -> Drawing:  # fmt: skip
     """The decision boundaries of runs on points in the plane, side by side, at most three a row.
 
         figure = plot_boundary(record)
@@ -53,7 +52,7 @@ def plot_boundary(
     rows = -(-len(found) // columns)
     with style.draw():
         size = (style.WIDTH * columns, (style.HEIGHT + 0.35) * rows)
-        figure = Canvas(figsize=size, layout="constrained", facecolor="white")
+        figure = Drawing(figsize=size, layout="constrained", facecolor="white")
         for place, one in enumerate(found):
             axes = figure.add_subplot(rows, columns, place + 1)
             draw_boundary(axes, one)
@@ -66,9 +65,7 @@ def draw_boundary(axes: Axes, one: Boundary) -> None:
     """Field, zero line and points on axes of equal scale."""
     axes.grid(visible=False)
     box = (one.x_X[0], one.x_X[-1], one.y_Y[0], one.y_Y[-1])
-    axes.imshow(
-        _field(one.output_YX), origin="lower", extent=box, interpolation="bilinear", aspect="equal"
-    )
+    _field(axes, one)
     for split, points in one.points.items():
         label_N = one.labels[split]
         kept = most(len(points), POINTS)
@@ -91,12 +88,14 @@ def draw_boundary(axes: Axes, one: Boundary) -> None:
     axes.set_ylabel("second input")
 
 
-def _field(output_YX: NDArray[np.float64]) -> NDArray[Any]:
-    """(Y, X, 4): the hue of the side, fainter where the output is near 0."""
-    scale = max(float(np.quantile(np.abs(output_YX), 0.9)), 1e-12)
-    strength_YX = np.minimum(np.abs(output_YX) / scale, 1.0)
-    out = np.empty((*output_YX.shape, 4))
-    for side, (tone, _) in SIDES.items():
-        out[output_YX * side >= 0, :3] = to_rgb(tone)
-    out[..., 3] = FAINTEST + (STRONGEST - FAINTEST) * strength_YX
-    return out
+def _field(axes: Axes, one: Boundary) -> None:
+    """Bands of the output, each side in its colour, fainter near 0."""
+    scale = max(float(np.quantile(np.abs(one.output_YX), 0.9)), 1e-12)
+    up = np.linspace(0, scale, BANDS)
+    opacity = np.linspace(FAINTEST, STRONGEST, BANDS)
+    sides = ((SIDES[-1][0], opacity[::-1]), (SIDES[1][0], opacity))
+    tones = [to_rgba(tone, float(alpha)) for tone, alphas in sides for alpha in alphas]
+    axes.contourf(
+        one.x_X, one.y_Y, one.output_YX, levels=[*-up[:0:-1], *up], colors=tones, extend="both"
+    )
+    axes.set_aspect("equal")

@@ -16,6 +16,7 @@ from harness.config.groups import Reg
 from harness.config.labels import text
 from harness.config.run import RunConfig
 from harness.errors import ConfigError
+from harness.paths import check_picture
 from harness.render.figures import style
 from harness.render.figures.marks import Drawing
 
@@ -61,8 +62,7 @@ def plot_initial_loss(
     The suffix of `path` (svg, png, pdf) decides the kind. ConfigError for another one.
     """
     path = Path(path)
-    if path.suffix not in (".svg", ".png", ".pdf"):
-        raise ConfigError(f"--plot is {str(path)!r}; allowed: a file ending in .svg, .png or .pdf.")
+    check_picture("--plot", str(path))
     figure = start_drawing(run, losses, table=table, scales=scales)
     with style.draw():
         style.save(figure, path)

@@ -25,8 +25,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from matplotlib.axes import Axes
+    from matplotlib.figure import SubFigure
 
 WIDTH, HEIGHT = 4.0, 2.9  # inches of a panel; the page scales it to its column
+TITLE = 0.24  # inches for a line above axes
 LETTERS = 36  # of a label in a drawing; longer ones are cut
 INK, FAINT, GRID, PAPER = "#111214", "#6a6d71", "#d5d7d9", "#fefefd"
 OKABE_ITO = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")  # for kinds
@@ -86,10 +88,30 @@ def canvas(
 ) -> tuple[Drawing, Axes]:
     """An empty panel; `right` inches are kept free for labels beside the axes."""
     figure = Drawing(figsize=(width, height))
-    box = (0.56 / width, 0.44 / height, 1 - (0.56 + right) / width, 1 - (0.44 + 0.12) / height)
-    axes = figure.add_axes(box)
-    axes.tick_params(length=3, pad=2.5)
-    return figure, axes
+    return figure, axes_in(figure, right=right)[0]
+
+
+def axes_in(
+    figure: Canvas | SubFigure, *, rows: int = 1, left: float = 0.56, right: float = 0.12,
+    titled: bool = False,
+) -> list[Axes]:  # fmt: skip
+    """Axes that fill a panel or a part of a figure; several `rows` share an x axis.
+
+    Room is kept for ticks and labels, `left` and `right` inches of it beside, above for the
+    figure's title where it has one, and above each row for its own where they are `titled`.
+    """
+    width, height = figure.bbox.width / figure.dpi, figure.bbox.height / figure.dpi
+    above = TITLE if titled else 0.0
+    top = 0.12 + (TITLE if figure.get_suptitle() else 0.0)
+    each = (height - 0.44 - top) / rows
+    out: list[Axes] = []
+    for row in range(rows):
+        bottom = 0.44 + (rows - 1 - row) * each
+        box = (left / width, bottom / height, 1 - (left + right) / width, (each - above) / height)
+        axes = figure.add_axes(box, sharex=out[0] if out else None)
+        axes.tick_params(length=3, pad=2.5, labelbottom=row == rows - 1)
+        out.append(axes)
+    return out
 
 
 def colours(numeric: bool, count: int) -> list[str]:
@@ -170,7 +192,7 @@ def label_ends(axes: Axes, ends: Sequence[tuple[float, str, str]], *, gap: float
     gap: points between two labels. A short stroke of the line's colour leads to its label.
     """
     low, high = axes.get_ylim()
-    height = axes.get_position().height * axes.get_figure().get_figheight() * 72  # type: ignore[union-attr]
+    height = axes.bbox.height / axes.figure.dpi * 72
     log = axes.get_yscale() == "log"
 
     def place(y: float) -> float:
