@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterator
 from typing import Any
 
@@ -45,14 +46,19 @@ def _rows(kind: str, registry: Registry[Any]) -> Iterator[dict[str, Any]]:
         yield row
 
 
-def lines(rows: list[dict[str, Any]]) -> list[str]:
-    """The same for a terminal, kinds apart."""
-    name, origin = (max((len(row[key]) for row in rows), default=0) for key in ("name", "origin"))
+def lines(rows: list[dict[str, Any]], width: int = 80) -> list[str]:
+    """The same for a terminal of so many columns, kinds apart."""
+    name = max((len(row["name"]) for row in rows), default=0)
     out: list[str] = []
     for kind in dict.fromkeys(row["kind"] for row in rows):
         out += ["", kind] if out else [kind]
         for row in (row for row in rows if row["kind"] == kind):
             own = ", ".join(f"{key}={value}" for key, value in row["params"].items())
             words = row["error"] or row["summary"] + (f" ({own})" if own else "")
-            out.append(f"  {row['name']:{name}}  {row['origin']:{origin}}  {words}".rstrip())
+            origin = "" if row["origin"] == "harness" else f" [{row['origin']}]"
+            head = f"  {row['name']:{name}}  "
+            out += textwrap.wrap(
+                f"{words}{origin}".strip() or "-", width, initial_indent=head,
+                subsequent_indent=" " * len(head), break_on_hyphens=False,
+            )  # fmt: skip
     return out

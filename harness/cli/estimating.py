@@ -60,6 +60,7 @@ def coordinates(
 ) -> int:
     """Train a few steps at several widths and depths; print how spreads grow, maybe draw them."""
     from harness.engine.coordinates import check_coordinates, growth
+    from harness.render import console
 
     runs = command_line.compose(overrides, multirun=False)
     if not runs:
@@ -72,7 +73,7 @@ def coordinates(
         from harness.render.figures.coordinates import plot_coordinates
 
         click.echo(f"harness: drawn to {plot_coordinates(table, plot)}", err=True)
-    click.echo("\n".join(growth(table)))
+    console.paragraphs(growth(table))
     return 0
 
 

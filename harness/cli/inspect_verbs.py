@@ -9,19 +9,16 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
-
 from harness.cli import inspecting
 from harness.errors import ConfigError, HarnessError
 from harness.render.fitting import fit
+from harness.render.screen import screen
 
 if TYPE_CHECKING:
     from rich.table import Table
 
     from harness.analysis.places import Places
     from harness.records.record import RunRecord
-
-PLAIN_WIDTH = 120  # columns where stdout is no terminal and COLUMNS is not set
 
 
 def compare_verb(  # noqa: PLR0913  one argument an option
@@ -52,7 +49,7 @@ def compare_verb(  # noqa: PLR0913  one argument an option
         for remark in found.remarks:
             print(f"harness: {remark}", file=sys.stderr)
         return 0
-    out = _console()
+    out = screen()
     of = _sources(table.meta["sweeps"])
     taken = sum(row["n"] for row in found.rows)
     total = len(table.runs) + table.unfinished
@@ -175,7 +172,7 @@ def diff_verb(
         return 0
     _print(inspecting.difference_tables(found))
     if found["same_curves"]:
-        _console().print("All curves are the same to the last bit.")
+        screen().print("All curves are the same to the last bit.")
     return 0
 
 
@@ -195,19 +192,10 @@ def _plain(value: Any) -> Any:
 
 
 def _print(parts: Sequence[tuple[str, Table]]) -> None:
-    out = _console()
+    out = screen()
     for title, table in parts:
         if title:
             out.print()
             out.print(title, style="bold", markup=False)
         if table.row_count:
             out.print(fit(table, out.width))
-
-
-def _console() -> Console:
-    import os
-
-    out = Console(highlight=False)
-    if out.is_terminal or "COLUMNS" in os.environ:
-        return out
-    return Console(highlight=False, width=PLAIN_WIDTH)

@@ -6,13 +6,14 @@ Functions give plain values, as --json prints them; those named *_table are the 
 from __future__ import annotations
 
 import json
+import math
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from harness.components.metrics import in_order, metric_of
-from harness.config.labels import nll_unit, short_names, text
+from harness.config.labels import short_names, text, unit_of
 from harness.config.run import RunConfig, run_config
 from harness.errors import ConfigError, nearest
 from harness.records import verdicts
@@ -110,7 +111,7 @@ def _size_of(store: MlflowReader, parent: Any) -> tuple[int, list[str]]:
 
 def runs_of(table: SweepTable) -> list[dict[str, Any]]:
     """A sweep's runs in its order: run_id, status, name, best/nll_val, verdict and why."""
-    names = ("run_id", "status", "name", "best/nll_val", "verdict")
+    names = ("run_id", "status", "name", "best/nll_val", "nll/train", "verdict")
     return [
         {name: row[name] for name in names if name in row}
         | ({"why": verdicts.words(row)} if row["verdict"] else {})
@@ -119,15 +120,23 @@ def runs_of(table: SweepTable) -> list[dict[str, Any]]:
 
 
 def runs_table(runs: Sequence[Mapping[str, Any]]) -> Table:
-    """A sweep's runs as people read them."""
-    table = _table("run", "what varies", "best/nll_val", "verdict")
+    """A sweep's runs as people read them; without validation by what training came to."""
+    metric = next(
+        (name for name in ("best/nll_val", "nll/train") if any(map(is_finite(name), runs))),
+        "best/nll_val",
+    )
+    table = _table("run", "what varies", metric, "verdict")
     for one in runs:
-        best, ended = one.get("best/nll_val"), one["status"] == "FINISHED"
-        number = f"{best:.4f}" if isinstance(best, float) and best == best else "-"
-        table.add_row(
-            one["run_id"], one["name"] or "-", number, one["why"] if ended else one["status"]
-        )
+        known = is_finite(metric)(one) and (metric, one["verdict"]) != ("nll/train", "diverged")
+        number = f"{one[metric]:.4f}" if known else "-"
+        said = one["why"] if one["status"] == "FINISHED" else one["status"]
+        table.add_row(one["run_id"], one["name"] or "-", number, said)
     return table
+
+
+def is_finite(name: str) -> Callable[[Mapping[str, Any]], bool]:
+    """Whether a row has a finite number of this name."""
+    return lambda row: isinstance(row.get(name), float) and math.isfinite(row[name])
 
 
 def sweeps_table(sweeps: Sequence[Mapping[str, Any]]) -> Table:
@@ -200,13 +209,12 @@ def run_tables(record: RunRecord) -> list[tuple[str, Table]]:
     settings = _table("setting", "value", "")
     for key, value in record.config.flat().items():
         settings.add_row(key, text(value), "*" if value != default.get(key) else "")
-    numbers = _table("metric", "value")
+    numbers, run = _table("metric", "value", "unit"), record.config
     for name in in_order(sorted(record.summary)):
-        numbers.add_row(name, f"{record.summary[name]:.6g}")
-    unit = nll_unit([record.config.data.name])
+        unit = unit_of(name, loss=run.loss.name, source=run.data.name)
+        numbers.add_row(name, f"{record.summary[name]:.6g}", unit)
     return [
-        ("", head), ("Settings (* not at the default)", settings),
-        (f"Final numbers, {unit} unless the name says otherwise", numbers),
+        ("", head), ("Settings (* not at the default)", settings), ("Final numbers", numbers),
     ]  # fmt: skip
 
 

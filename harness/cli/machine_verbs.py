@@ -30,9 +30,10 @@ def components(kind: str | None, as_json: bool) -> int:
     import json
 
     from harness.cli.component_list import lines, listed
+    from harness.render.screen import screen
 
     rows = listed(kind)
-    click.echo(json.dumps(rows) if as_json else "\n".join(lines(rows)))
+    click.echo(json.dumps(rows) if as_json else "\n".join(lines(rows, screen().width)))
     return 0
 
 

@@ -196,9 +196,10 @@ def rm(sweep: str, dry_run: bool, yes: bool, ledger: str | None, uri: str | None
     SWEEP is its id or the first digits of it. Runs that another sweep made as well are kept for it.
     """
     from harness.cli.removal import describe, remove
+    from harness.render.console import paragraphs
 
     plan = describe(sweep, ledger or "runs")
-    click.echo(plan.text)
+    paragraphs(plan.text.splitlines())
     if dry_run:
         click.echo("Nothing was removed.")
         return 0

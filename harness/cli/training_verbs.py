@@ -81,6 +81,7 @@ def reproduce(run: str, as_json: bool, ledger: str | None, uri: str | None) -> i
     from harness.analysis.places import places
     from harness.analysis.reproduction import reproduce as again
     from harness.cli.progress import progress
+    from harness.render import console
 
     claim = find_claim(run, places(ledger, uri))
     steps = {claim.run_id: claim.config.train.steps}
@@ -89,7 +90,7 @@ def reproduce(run: str, as_json: bool, ledger: str | None, uri: str | None) -> i
     if as_json:
         click.echo(json.dumps(found.to_plain()))
     else:
-        click.echo("\n".join(found.lines()))
+        console.paragraphs(found.lines())
     return 0 if found.good else 1
 
 

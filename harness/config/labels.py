@@ -6,6 +6,9 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from harness.components.losses import LOSSES
+from harness.components.metrics import NATS as OF_DATA
+from harness.components.metrics import OWN, metric_of
 from harness.components.sources import NATS, SOURCES
 
 
@@ -38,3 +41,19 @@ def nll_unit(sources: Iterable[Any]) -> str:
     """The unit of nll/* in runs on these data sources; that of words where theirs differ."""
     units = {SOURCES.get(name).unit for name in set(sources) if name in SOURCES}
     return units.pop() if len(units) == 1 else NATS
+
+
+def loss_unit(loss: Any, source: Any) -> str:
+    """The unit of a loss's value on this data source; "" where it has none."""
+    if loss not in LOSSES:
+        return ""
+    spec = LOSSES.get(loss)
+    return nll_unit([source]) if spec.likelihood else spec.unit
+
+
+def unit_of(metric: str, *, loss: Any, source: Any) -> str:
+    """The unit of a metric's values in a run with this loss on this data source; "" without one."""
+    unit = metric_of(metric).unit
+    if unit == OWN:
+        return loss_unit(loss, source)
+    return nll_unit([source]) if unit == OF_DATA else unit

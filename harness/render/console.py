@@ -12,7 +12,7 @@ from rich.padding import Padding
 from rich.table import Table
 
 from harness.components.metrics import heading, shown_in
-from harness.config.labels import nll_unit, short_name, text
+from harness.config.labels import nll_unit, short_name, text, unit_of
 from harness.numerics.digits import fixed
 from harness.numerics.folding import PLUS_MINUS, estimate
 from harness.records import verdicts
@@ -20,12 +20,12 @@ from harness.records.confirmation import TEST, Confirmed
 from harness.records.ranking import Ranking, fingerprint, measured, ranking
 from harness.render.equal import EQUAL, equal_rows, joined
 from harness.render.fitting import fit, fits, settings_words
+from harness.render.screen import screen
 from harness.theory.advice import BAD
 
 Row = Mapping[str, Any]  # one run: "run_id", "config_id", "verdict", settings and metrics by name
 ROOMY = 110  # columns from which a leaderboard shows all it has
 NEAR = 1000  # configurations looked at for equal ones
-WIDTH = 120  # columns of a table that does not go to a terminal
 
 
 def say(words: str) -> None:
@@ -43,11 +43,6 @@ def duration(seconds: float) -> str:
     return f"{whole // 3600} h {whole % 3600 // 60} min"
 
 
-def _console() -> Console:
-    out = Console(highlight=False)
-    return out if out.is_terminal else Console(highlight=False, width=WIDTH)
-
-
 def leaderboard(rows: Sequence[Row], varying: Sequence[str], limit: int = 10) -> None:
     """The best configurations, best first, replicates folded; on stdout.
 
@@ -56,7 +51,7 @@ def leaderboard(rows: Sequence[Row], varying: Sequence[str], limit: int = 10) ->
     found = ranking(rows)
     near = found.standings[:NEAR]  # equal ones are neighbours
     groups = equal_rows([fingerprint([rows[i] for i in one.places]) for one in near])
-    out = _console()
+    out = screen()
     narrow = out.width < ROOMY
     keys = [key for key in varying if not key.endswith("seed")]
     metric = found.yardstick.metric
@@ -122,7 +117,7 @@ def confirmation(
 
     settings: run id -> its flat settings. varying: keys that differ between the runs.
     """
-    out = out or _console()
+    out = out or screen()
     narrow = out.width < ROOMY
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("", justify="right")
@@ -156,19 +151,19 @@ def failures(failed: Mapping[str, str], names: Mapping[str, str]) -> None:
         table.add_column(title, overflow="fold")
     for run_id, message in failed.items():
         table.add_row(run_id, names.get(run_id, ""), message.strip().splitlines()[-1])
-    width = None if sys.stderr.isatty() else WIDTH
-    err = Console(stderr=True, highlight=False, width=width)
+    err = screen(stderr=True)
     err.print(fit(table, err.width))
 
 
 def one_run(row: Row, remarks: Sequence[str] = ()) -> None:
-    """One run's final numbers and what was remarked of it, on stdout."""
+    """One run's final numbers with their units and what was remarked of it, on stdout."""
     table = Table(box=None, pad_edge=False, show_header=False)
     table.add_row("run", row["run_id"])
     table.add_row("verdict", verdicts.words(row))
     for name in shown_in("run", row):
-        table.add_row(name, f"{row[name]:.6g}")
-    out = _console()
+        unit = unit_of(name, loss=row.get("loss.name"), source=row.get("data.name"))
+        table.add_row(name, f"{row[name]:.6g} {unit}".rstrip())
+    out = screen()
     out.print(table)
     for remark in remarks:
         out.print(Padding(f"- {remark}", (0, 0)), width=min(out.width, 80))
@@ -179,7 +174,7 @@ def starts(kinds: Sequence[str | None]) -> None:
     counts = Counter(kinds)
     for kind in BAD:
         if counts[kind]:
-            _console().print(
+            screen().print(
                 f"{counts[kind]} of {len(kinds)} runs began {kind!r}; `harness show RUN` says what "
                 "to change",
                 style="yellow",
@@ -203,17 +198,19 @@ def _verdicts(group: Sequence[Row]) -> str:
 
 def paragraphs(told: Sequence[str]) -> None:
     """Sentences on stdout, each on a line of its own."""
-    out = _console()
+    out = screen()
     for words in told:
         out.print(words, markup=False)
 
 
 def where_next(ahead: Sequence[tuple[str, str]], title: str) -> None:
     """Commands that lead on, each with what it shows, on stdout."""
-    out = _console()
+    out = screen()
     out.print()
     if title:
         out.print(title, style="bold")
     width = max(len(command) for command, _ in ahead)
-    for command, meaning in ahead:
-        out.print(f"  {command:<{width}}  {meaning}", soft_wrap=True, markup=False)
+    apart = any(4 + width + len(meaning) > out.width for _, meaning in ahead)
+    for command, meaning in ahead:  # a command stays on one line, to be copied
+        line = f"  {command}\n      {meaning}" if apart else f"  {command:<{width}}  {meaning}"
+        out.print(line, soft_wrap=True, markup=False)

@@ -223,10 +223,10 @@ def advise(
             loss = start(scale, kept, False)
             if loss is not None and (loss <= CLOSE * uniform or scale == 0):
                 loss = start(scale, kept, True)
-                tips.append(
-                    f"scale the output layer by {factor:g}: init.output_scale={scale:g}{extra} "
-                    f"starts at {loss:.4g} (uniform {uniform:.4g})"
-                )
+                change = f"scale the output layer by {factor:g}: init.output_scale={scale:g}{extra}"
+                change = change if init.output_scale else extra.strip()  # it is 0 already
+                if change:
+                    tips.append(f"{change} starts at {loss:.4g} (uniform {uniform:.4g})")
                 break
     if smart and smart.reached < 0.99 * min(uniform, expected or math.inf):
         tips.append(f"{' '.join(smart.overrides)} starts at {smart.reached:.4g}")

@@ -34,8 +34,16 @@ def test_plugins_say_where_they_come_from_and_what_is_wrong(tmp_path, monkeypatc
     assert by["listed_focal"]["origin"] == "listed-losses 1.0"
     assert by["listed_focal"]["params"] == {"gamma": 2.0}
     assert "ModuleNotFoundError" in by["listed_broken"]["error"]
-    text = "\n".join(lines(list(by.values())))
-    assert "grows likely (gamma=2.0)" in text and "listed_broken" in text
+    text = "\n".join(lines(list(by.values()), 200))
+    assert "grows likely (gamma=2.0) [listed-losses 1.0]" in text and "listed_broken" in text
+
+
+def test_the_list_fits_a_terminal_of_80_columns_and_breaks_no_word():
+    out = lines(listed(None))
+    assert max(map(len, out)) <= 80
+    told = " ".join(" ".join(out).split())
+    for row in listed(None):
+        assert f"{row['name']} {' '.join(row['summary'].split())}".rstrip() in told
 
 
 def test_an_unknown_kind_is_refused():

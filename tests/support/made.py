@@ -21,7 +21,7 @@ def made_config(seed: int = 0, **more: Any) -> RunConfig:
 
 def made_record(seed: int = 0, *, scale: float = 1.0, **more: Any) -> RunRecord:
     """A finished run whose numbers follow from its seed; nll/val at the end is 2 + seed / 100."""
-    config = made_config(seed, init=Init(weight_scale=scale))
+    config = more.pop("config", None) or made_config(seed, init=Init(weight_scale=scale))
     rng = np.random.default_rng(seed)
     steps = np.arange(0, 50, 10)
     end = 2.0 + seed / 100
