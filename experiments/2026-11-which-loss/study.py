@@ -31,8 +31,10 @@ def results(lab: Lab) -> pd.DataFrame:
     safe = rows[rows["diverged"] == 0]
     best = safe.loc[safe.groupby("loss.name")["chosen_by"].idxmin()].set_index("loss.name")
     rates = ",".join(f"{best.loc[loss, 'optim.lr']:g}" for loss in LOSSES)
-    fresh = lab.sweep("experiment=which_loss", f"loss={','.join(LOSSES)}", f"optim.lr={rates}",
-                      f"seed={','.join(map(str, FRESH))}", "--zip", "loss,optim.lr").runs  # fmt: skip
+    fresh = lab.sweep(
+        "experiment=which_loss", f"loss={','.join(LOSSES)}", f"optim.lr={rates}",
+        f"seed={','.join(map(str, FRESH))}", "--zip", "loss,optim.lr",
+    ).runs  # fmt: skip
     own = {name: part.set_index("seed") for name, part in fresh.groupby("loss.name")}
     out = []
     for loss, part in own.items():
