@@ -43,6 +43,8 @@ def test_schedules_by_hand():
     assert [at["constant"](k, 10) for k in (0, 9)] == [1.0, 1.0]
     assert at["cosine"](0, 10) == 1.0 and at["cosine"](5, 10) == 0.5
     assert at["cosine"](10, 10) == 0.0
+    line = Optim(schedule="linear", schedule_factor=0.2).factor
+    assert [line(k, 10) for k in (0, 5, 10)] == pytest.approx([1.0, 0.6, 0.2])
     late = Optim(schedule_at=0.14, schedule_factor=0.5)
     assert [late.factor(k, 50) for k in (6, 7)] == [1.0, 0.5]  # .14 of 50 is 7, not a trace more
     warm = Optim(schedule="constant", warmup=4)

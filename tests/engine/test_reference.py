@@ -147,6 +147,7 @@ def test_optimizers_equal_the_hand_loop(hidden, optim, move):
             {"schedule": "step", "schedule_at": 0.75, "schedule_factor": 0.3},  # 4.5 of 6
             lambda t: 1.0 if t < 5 else 0.3,
         ),
+        ({"schedule": "linear", "schedule_factor": 0.4}, lambda t: 1 - 0.6 * t / STEPS),
         ({"schedule": "cosine"}, lambda t: (1 + math.cos(math.pi * t / STEPS)) / 2),
         ({"schedule": "constant", "warmup": 4}, lambda t: (0.25, 0.5, 0.75, 1.0, 1.0, 1.0)[t]),
     ],

@@ -165,6 +165,8 @@ def lr_factor(run: RunConfig, step: int) -> float:
     warm = min(1.0, (step + 1) / o.warmup) if o.warmup else 1.0
     if o.schedule == "step":
         return warm * (o.schedule_factor if step >= steps * o.schedule_at else 1.0)
+    if o.schedule == "linear":
+        return warm * (1 - (1 - o.schedule_factor) * step / steps)
     if o.schedule == "cosine":
         return warm * 0.5 * (1 + math.cos(math.pi * step / steps))
     return warm
