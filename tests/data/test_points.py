@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from harness import RunConfig, train
+from harness import LossSpec, RunConfig, register, train
+from harness.components.losses import LOSSES
 from harness.components.sources.points import of_table
 from harness.config.groups import Data, Engine, Init, Loss, Model, Optim, Train
 from harness.data.dataset import load_data
@@ -114,6 +115,22 @@ def test_full_batches_are_gradient_descent(kernel):
     )
     for name, weight in record.module().state_dict().items():
         assert torch.allclose(weight.double(), net.state_dict()[name], atol=1e-12)
+
+
+@pytest.mark.parametrize("kernel", list(BACKENDS))
+def test_full_batches_of_a_loss_of_ones_own(kernel):
+    own = LossSpec(value=LOSSES.get("squared_error").value, kind="binary")
+    register("own_squares", own)
+    runs = [
+        RunConfig(
+            data=Data(name="four_points", split=ALL), model=Model(hidden=(4,)),
+            loss=Loss(name=name), train=Train(steps=10, batch_size="full"),
+            engine=Engine(kernel=kernel),
+        )
+        for name in ("own_squares", "squared_error")
+    ]  # fmt: skip
+    left, right = (record.summary["loss/train"] for record in train(runs))
+    assert left == pytest.approx(right, rel=1e-5)
 
 
 @pytest.mark.parametrize("kernel", list(BACKENDS))

@@ -148,7 +148,8 @@ def test_regularizers_train_as_the_oracle(name, optim, scope):
 @pytest.mark.parametrize(
     "settings",
     [
-        {"schedule": "step"}, {"schedule": "constant"}, {"schedule": "cosine"}, {"schedule": "linear"},
+        {"schedule": "step"}, {"schedule": "constant"}, {"schedule": "cosine"},
+        {"schedule": "linear"},
         {"schedule": "step", "schedule_at": 0.75, "schedule_factor": 0.3, "warmup": 5},
         {"schedule": "cosine", "warmup": 7},
     ],

@@ -82,7 +82,8 @@ class Native(Runs):
         for step in range(first, stop) if others else ():
             self._point(step, step + 1)
             self._call(others, 1, step, FORWARD)
-            rows = [self.drawn[self.seeds[k]][step % BLOCK] for k in self.foreign]
+            drawn = [self.drawn[self.seeds[k]] for k in self.foreign]
+            rows = [rows[step % BLOCK % len(rows)] for rows in drawn]  # of a full batch, one row
             self.heads.gradient(torch.from_numpy(self.targets[np.stack(rows)]).long())
             self._call(others, 1, step, BACKWARD)
 
