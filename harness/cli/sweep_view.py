@@ -21,12 +21,16 @@ if TYPE_CHECKING:
 def find_sweep(name: str, ledger: Ledger | None) -> SweepManifest | None:
     """The sweep that a name means ("newest" or first digits); None where it can only be a run.
 
+    newest: the newest sweep, unless a run by itself is newer.
+
     ConfigError where both a sweep and a run begin so.
     """
     if ledger is None or not name:
         return None
     if name == "newest":
-        return ledger.read_sweep()
+        sweeps, singles = ledger.sweeps()[:1], ledger.sweeps("single")[:1]
+        newest = max([*singles, *sweeps], key=lambda one: one.created_ms, default=None)
+        return newest if newest in sweeps else None
     found = [sweep.sweep_id for sweep in ledger.sweeps() if sweep.sweep_id.startswith(name)]
     if not found:
         return None

@@ -71,6 +71,8 @@ def test_newest_and_best(runs, capsys):
     assert find_record("best:third").run_id == runs[3].run_id
     shown = json.loads(told(capsys, "show", "best", "--json").out)
     assert shown["run_id"] == runs[0].run_id
+    shown = json.loads(told(capsys, "show", "newest", "--json").out)
+    assert shown["run_id"] == runs[4].run_id  # newer than the sweep
     with pytest.raises(ConfigError, match="there is no sweep 'nope'"):
         find_record("best:nope")
 
