@@ -25,6 +25,7 @@ _NAMES = {
     "records.ledger": ("Ledger",),
     "tracking.session": ("train",),
     "analysis.lookup": ("load_run",),
+    "analysis.sampling": ("sample",),
     "analysis.sources": ("read_sweep",),
     "render.figures.boundary": ("plot_boundary",),
     "analysis.frames": ("records_frame",),
@@ -41,6 +42,7 @@ __all__ = [*_HOMES]
 if TYPE_CHECKING:  # each again as itself: what a type checker takes as exported
     from harness.analysis.frames import records_frame as records_frame
     from harness.analysis.lookup import load_run as load_run
+    from harness.analysis.sampling import sample as sample
     from harness.analysis.sources import read_sweep as read_sweep
     from harness.components import InitSpec as InitSpec
     from harness.components import LossSpec as LossSpec

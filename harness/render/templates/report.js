@@ -9,12 +9,13 @@
   document.getElementById("hint").hidden = false;
 
   const oldCopy = (text) => {
-    const area = document.createElement("textarea");
-    area.value = text;
-    document.body.append(area);
-    area.select();
+    const put = (event) => {
+      event.clipboardData.setData("text/plain", text);
+      event.preventDefault();
+    };
+    document.addEventListener("copy", put);
     const done = document.execCommand("copy");
-    area.remove();
+    document.removeEventListener("copy", put);
     return done;
   };
   const copy = async (text) => {
@@ -44,6 +45,7 @@
     const hide = () => {
       at = -1;
       tip.hidden = true;
+      tip.replaceChildren();
       ring.setAttribute("visibility", "hidden");
     };
     const show = (i, note) => {
@@ -88,6 +90,7 @@
       const [, n, ids] = told.runs[marks.of[at]];
       const here = at;
       const done = await copy(ids.join(" "));
+      if (at !== here) return;
       show(here, done ? (n === 1 ? `copied ${ids[0]}` : `copied ${ids.length} ids`) : `this browser copies nothing: ${ids.join(" ")}`);
     };
 
