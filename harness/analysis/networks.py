@@ -5,6 +5,7 @@ Nothing is stored for this: the start is drawn anew from the settings, the end i
 
 from __future__ import annotations
 
+from pathlib import PurePath
 from typing import TYPE_CHECKING, Literal
 
 import torch
@@ -13,7 +14,7 @@ from harness.config.ids import NUMERICS
 from harness.config.run import RunConfig
 from harness.data.dataset import load_data
 from harness.engine.initialization import initial_weights
-from harness.errors import ConfigError, HarnessError, shown
+from harness.errors import ConfigError, DataError, HarnessError, shown
 from harness.records.modules import TrainedNet, module_of
 
 if TYPE_CHECKING:
@@ -25,8 +26,19 @@ WHEN: tuple[When, ...] = ("start", "end")
 
 
 def data_of(record: RunRecord) -> Dataset:
-    """The data that a run saw; HarnessError where they are gone or have changed."""
-    data = load_data(record.config.data)
+    """The data that a run saw; HarnessError where they are gone or have changed.
+
+    The message may leave this machine in a report, so it names a file without its folder.
+    """
+    try:
+        data = load_data(record.config.data)
+    except (DataError, OSError) as error:
+        path = record.config.data.path
+        file = f" ({PurePath(path).name})" if path else ""
+        raise HarnessError(
+            f"the data of run {record.run_id}, data={record.config.data.name}{file}, cannot be "
+            "read here; bring them back to draw it."
+        ) from error
     if data.sha256 != record.provenance.get("data_sha256", data.sha256):
         raise HarnessError(
             f"the data of run {record.run_id} have changed since it was trained; bring the old "

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 
 from harness import load_run
 from harness.analysis.lookup import find_record
 from harness.analysis.places import places
+from harness.analysis.sources import read_sweep
 from harness.config.groups import Data, Model, Train
 from harness.config.run import RunConfig
 from harness.config.settings import Tracking
@@ -94,6 +96,13 @@ def test_from_mlflow_alone(records, store, tmp_path):
         assert found.verdict == best.verdict
         assert found.summary["nll/val"] == best.summary["nll/val"]
     assert not (tmp_path / "none").exists()
+    table = read_sweep(uri=uri)  # and a table of them hands the runs out whole
+    whole = table.load_records([r.run_id for r in records])
+    assert same_net(whole[best.run_id].module(), best)
+    for record in records:
+        steps, values = whole[record.run_id].series["grad/update_ratio/output"]
+        np.testing.assert_array_equal(steps, record.series["grad/update_ratio/output"][0])
+        np.testing.assert_array_equal(values, record.series["grad/update_ratio/output"][1])
 
 
 @pytest.mark.slow

@@ -13,6 +13,7 @@ from harness.analysis.table import table_of
 from harness.config.groups import Data, Init, Loss, Model, Reg, Train
 from harness.config.run import RunConfig
 from harness.errors import HarnessError
+from harness.records.durable import LedgerError
 from harness.render import report
 from harness.render.figures.chosen import boundaries_figure, insides_figures
 from harness.render.figures.run import drawn, inside_pictures, run_pictures
@@ -157,4 +158,28 @@ def test_report_says_where_weights_were_not_kept(points):
 
 def test_a_best_run_among_equals_is_drawn_once(points):
     alone = boundaries_figure(Swept(table_of(points[1:2])))
-    assert len(alone.panels) == 1 and "The best run." in alone.caption
+    assert len(alone.panels) == 1 and "The best run, with" in alone.caption
+
+
+def test_runs_that_cannot_be_read_leave_the_page_without_their_insides(words):
+    def unreadable(_):
+        raise LedgerError("written by harness 9")
+
+    table = table_of(words)
+    table.load_records = unreadable
+    assert insides_figures(Swept(table)) == []
+
+
+def test_data_that_are_gone_are_told_without_their_folder(tmp_path):
+    path = tmp_path / "points.csv"
+    path.write_text("".join(f"{i},{i % 3},{(-1) ** i}\n" for i in range(40)))
+    config = RunConfig(
+        data=Data(name="points", path=str(path)), model=Model(hidden=(3,)),
+        loss=Loss(name="max_margin"), train=Train(steps=2),
+    )  # fmt: skip
+    table = table_of(train([config]))
+    assert len(boundaries_figure(Swept(table)).panels) == 1
+    path.unlink()
+    figure = boundaries_figure(Swept(table))
+    assert list(figure.panels) == [] and "points.csv" in figure.note
+    assert str(tmp_path) not in figure.note

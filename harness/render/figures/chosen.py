@@ -50,7 +50,7 @@ def boundaries_figure(swept: Swept) -> style.Figure | None:
     if not swept.standings or not _binary(swept):
         return None
     chosen, which = _boundary_runs(swept)
-    records = swept.table.load_records(list(chosen))
+    records = _whole(swept, list(chosen))
     panels, missing = [], []
     with style.draw():
         for place, record in enumerate(records.values()):
@@ -87,7 +87,7 @@ def insides_figures(swept: Swept) -> list[style.Figure]:
     places = {run_id: at for at, run_id in enumerate(swept.runs["run_id"])}
     at = places[best.best_run]
     worst = _worst_start(swept, at)
-    records = swept.table.load_records([swept.runs.at[i, "run_id"] for i in (at, worst) if i >= 0])
+    records = _whole(swept, [swept.runs.at[i, "run_id"] for i in (at, worst) if i >= 0])
     found = [
         _insides(swept, records, at, ("start", "end")),
         _insides(swept, records, worst, ("start",)) if worst >= 0 else None,
@@ -118,7 +118,8 @@ def _insides(
     if any(picture.title == EMBEDDING for picture in pictures):
         about += EMBEDDED
     caption = f"Run `{record.run_id[:8]}`{', ' if words else ''}{words}. {about.strip()}"
-    title = "Inside the best run" if whole else "Inside the worst start"
+    of = f" with {record.config.loss.name}" if swept.ranking.yardstick.apart else ""
+    title = f"Inside the best run{of}" if whole else "Inside the worst start"
     return style.Figure(name=name, title=title, panels=panels, caption=caption, note=_note(notes))
 
 
@@ -148,30 +149,41 @@ def _worst_start(swept: Swept, best: int) -> int:
 
 
 def _boundary_runs(swept: Swept) -> tuple[dict[str, str], str]:
-    """Run id -> title of each panel, and the choice in words."""
+    """Run id -> title of each panel, and the choice in words.
+
+    The best run at each level of the setting that matters most; where losses are not comparable, of
+    each loss. Where that would be too many panels, of each loss alone.
+    """
     apart, metric = swept.ranking.yardstick.apart, swept.ranking.yardstick.metric
-    names = ["loss.name"] if apart else list(swept.influence)
-    if not names:
-        only = swept.standings[0]
-        title = f"{metric} {number(only.value.mean or 0.0)}"
-        return {str(only.best_run): title}, "The best run."
-    key = swept.keys[names[0]]
-    best: dict[int, Standing] = {}
+    names = [name for name in swept.influence if name != "loss.name" or not apart][:1]
+    keys = [swept.keys[name] for name in (["loss.name"] if apart else []) + names]
+    if apart and len(keys[0].labels) * len(keys[-1].labels) > LEVELS + 1:
+        keys = keys[:1]
+    best: dict[tuple[int, ...], Standing] = {}
     for one in swept.standings:
         if one.best_run is not None:
-            best.setdefault(int(key.codes[one.places[0]]), one)
-    levels = sorted(best)
-    out = {}
-    for level in [levels[i] for i in most(len(levels), LEVELS)]:
-        value = number(best[level].value.mean or 0.0)
-        out[str(best[level].best_run)] = f"{key.short}={key.labels[level]}: {value}"
-    which = f"The best run at each value of `{key.name}`"
+            best.setdefault(tuple(int(key.codes[one.places[0]]) for key in keys), one)
+    cells, out = sorted(best), {}
+    for cell in [cells[i] for i in most(len(cells), LEVELS + apart)]:
+        of = ", ".join(f"{k.short}={k.labels[i]}" for k, i in zip(keys, cell, strict=True))
+        value = number(best[cell].value.mean or 0.0)
+        out[str(best[cell].best_run)] = f"{of}: {value}" if of else f"{metric}: {value}"
+    over = " and ".join(f"`{key.name}`" for key in keys)
+    which = f"The best run at each value of {over}" if keys else "The best run"
     last = swept.standings[-1]
     if not apart and last.best_run is not None and str(last.best_run) not in out:
         words = settings_words(swept, last.places[0], short=True).replace("`", "")
-        out[str(last.best_run)] = f"worst: {words}: {number(last.value.mean or 0.0)}"
-        which += ", and one of the worst configuration"
-    return out, f"{which}, with the configuration's `{metric}`."
+        out[str(last.best_run)] = f"worst, {words}: {number(last.value.mean or 0.0)}"
+        which += ", and that of the worst configuration"
+    return out, f"{which}, with the mean `{metric}` of its configuration."
+
+
+def _whole(swept: Swept, run_ids: Sequence[str]) -> Mapping[str, RunRecord]:
+    """These runs, or those of them that can still be read."""
+    try:
+        return swept.table.load_records(run_ids)
+    except HarnessError:  # written by a version that this one does not understand
+        return {}
 
 
 def _binary(swept: Swept) -> bool:
