@@ -15,7 +15,7 @@ from harness.components.activations import ACTIVATIONS
 from harness.components.biases import BIASES
 from harness.config.run import RunConfig
 from harness.data.dataset import Dataset
-from harness.engine.backend import Backend, Look
+from harness.engine.backend import Backend, Look, Values
 from harness.engine.device import resolve
 from harness.engine.diagnostics import unit_metrics
 from harness.engine.kernel import kernel_of
@@ -87,7 +87,7 @@ class Chunk:
         self.clock = time.perf_counter()
         while True:
             step = self.step
-            looked = step % self.eval_every == 0 or step == self.steps
+            looked = step % self.eval_every == 0 and step < max(self.steps, 1)
             if looked and not self._seen(step):
                 began = time.perf_counter()
                 self._evaluate(step)
@@ -134,20 +134,24 @@ class Chunk:
         else:
             found = self.evaluator.evaluate(going)
         for k, values in found.items():
-            penalty = self.backend.penalty(k)
-            if self.runs[k].reg.spec.value is not None:
-                values["penalty"] = penalty
-            bad = not math.isfinite(values["nll/train"]) or not math.isfinite(values["loss/train"])
-            start = self.series[k].get("nll/train", ([], [math.inf]))[1][0]
-            if step > 0 and values["nll/train"] > max(DIVERGED_NATS, 10 * start):
-                bad = True
-            self._add(k, step, {n: v for n, v in values.items() if math.isfinite(v)})
-            if bad:
-                self.diverged[k] = step
-            if bad or self._out_of_patience(k):
-                self.final[k] = self.backend.weights(k)
+            self._note(k, step, values)
         if self.hooks.on_evaluation is not None and found:
             self.hooks.on_evaluation(step, found)
+
+    def _note(self, k: int, step: int, values: Values) -> None:
+        """Keep a run's split metrics, with its penalty; see whether it diverged or is to stop."""
+        penalty = self.backend.penalty(k)
+        if self.runs[k].reg.spec.value is not None:
+            values["penalty"] = penalty
+        bad = not math.isfinite(values["nll/train"]) or not math.isfinite(values["loss/train"])
+        start = self.series[k].get("nll/train", ([], [math.inf]))[1][0]
+        if step > 0 and values["nll/train"] > max(DIVERGED_NATS, 10 * start):
+            bad = True
+        self._add(k, step, {n: v for n, v in values.items() if math.isfinite(v)})
+        if bad:
+            self.diverged[k] = step
+        if bad or self._out_of_patience(k):
+            self.final[k] = self.backend.weights(k)
 
     def _out_of_patience(self, k: int) -> bool:
         patience = self.runs[k].train.early_stopping
@@ -231,14 +235,19 @@ class Chunk:
         self.clock = now
 
     def _finish(self) -> list[RunRecord]:
+        """The last look at each run: an evaluation like those before it, and what a record adds."""
         self._tick()
         for k, weights in enumerate(self.final):  # a run that ended early is looked at as it ended
             if weights is not None:
                 self.backend.load(k, weights)
+        going = {k for k in range(self.K) if self.final[k] is None}
+        seen = self._seen(self.step)
         last = self.backend.evaluations(self.data.held)
-        looks = last.looks(range(self.K), closely=False)
-        records = []
-        for k, look in looks:
+        found, records = {}, []
+        for k, look in last.looks(range(self.K), closely=False):
+            if k in going and not seen:
+                found[k] = {n: v for n, v in look.values.items() if not n.endswith("/test")}
+                self._note(k, self.step, found[k])
             trained = Trained(
                 series=self.series[k], start=self.summary[k], begun=self.begun[k],
                 diverged_step=self.diverged[k], weights=self.backend.weights(k),
@@ -246,5 +255,7 @@ class Chunk:
                 seconds=self.seconds / self.K, look=look, pairs=last.set.splits,
             )  # fmt: skip
             records.append(finish(self.given[k], self.data, trained))
+        if self.hooks.on_evaluation is not None and found:
+            self.hooks.on_evaluation(self.step, found)
         self.evaluating += time.perf_counter() - self.clock
         return records
