@@ -23,7 +23,7 @@ from harness.analysis.table import (
 )  # fmt: skip
 from harness.components.metrics import having, metric_of, shown_in
 from harness.config.foreign import recall
-from harness.config.keys import unnest
+from harness.records.manifests import Configs
 from harness.records.record import CURVES
 from harness.records.searches import study_of
 from harness.tracking import own_words
@@ -49,7 +49,7 @@ def ledger_table(ledger: Ledger, sweep: SweepManifest) -> SweepTable:
     first = next((row["run_id"] for row in rows if row["status"] == "FINISHED"), None)
     plain = ledger.read_plain(first) if first else None
     known = plain["provenance"] if plain else {}
-    settings = list(dict.fromkeys(k for config in sweep.configs.values() for k in unnest(config)))
+    settings = Configs.of(sweep.configs).settings()
     kind = "run" if sweep.kind == "single" else "sweep"
     ended = len({row["run_id"] for row in rows}.union(sweep.dropped))
     meta = {

@@ -91,7 +91,7 @@ def unnest(nested: Mapping[str, Any], before: str = "") -> dict[str, Any]:
     """{"a": {"b": v}} -> {"a.b": v}, the way back from `nest`."""
     out: dict[str, Any] = {}
     for key, value in nested.items():
-        if isinstance(value, Mapping):
+        if type(value) is dict or isinstance(value, Mapping):  # the first is ten times as quick
             out |= unnest(value, f"{before}{key}.")
         else:
             out[f"{before}{key}"] = value

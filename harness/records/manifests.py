@@ -57,6 +57,10 @@ class Configs(Mapping[str, Mapping[str, Any]]):
     def __len__(self) -> int:
         return len(self.own)
 
+    def settings(self) -> list[str]:
+        """The "group.key" of every setting that some run has."""
+        return list(dict.fromkeys([*self.base, *(key for own in self.own.values() for key in own)]))
+
     def flat(self) -> dict[str, dict[str, Any]]:
         """run_id -> its settings as {"group.key": value}."""
         return {run_id: {**self.base, **own} for run_id, own in self.own.items()}

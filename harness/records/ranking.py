@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Literal
 
 from harness.components.losses import LOSSES
@@ -200,16 +201,21 @@ def fingerprint(rows: Sequence[Row]) -> tuple[Any, ...]:
     One of which a run diverged is like no other: what tells it from them is what it lacks.
     """
     runs = [
-        (str(row["verdict"]), *sorted((k, v) for k, v in row.items() if _is_number(k, v)))
+        (str(row["verdict"]), *((k, row[k]) for k in _shared(tuple(row)) if _is_number(row[k])))
         for row in rows
     ]
     own = tuple(row["run_id"] for row in rows if ended_early(row) == partial.DIVERGED)
     return (own, *sorted(runs))
 
 
-def _is_number(key: str, value: Any) -> bool:
-    """Whether this entry of a row is a metric (name/split) that equal runs share."""
-    return "/" in key and isinstance(value, float) and value == value and not metric_of(key).timing
+@lru_cache(maxsize=64)  # the rows of a sweep have the same columns
+def _shared(columns: tuple[str, ...]) -> tuple[str, ...]:
+    """The metrics (name/split) among these columns that equal runs share, sorted."""
+    return tuple(sorted(key for key in columns if "/" in key and not metric_of(key).timing))
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, float) and value == value
 
 
 def _loss(row: Row) -> str:

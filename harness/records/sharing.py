@@ -41,9 +41,9 @@ def without(plain: Mapping[str, Any], base: Mapping[str, Any]) -> dict[str, Any]
 
 
 def merged(base: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
-    """The mapping that `without` was given, its keys in order of name."""
+    """The mapping that `without` was given, its keys in order of name, as those of `base` are."""
     out: dict[str, Any] = {}
-    for key in sorted(base.keys() | own.keys()):
+    for key in base if own.keys() <= base.keys() else sorted(base.keys() | own.keys()):
         common = base.get(key)
         if isinstance(common, dict):
             out[key] = merged(common, own[key]) if key in own else dict(common)

@@ -126,12 +126,20 @@ def in_order(names: Iterable[str]) -> list[str]:
 
 def shown_in(view: str, names: Iterable[str]) -> list[str]:
     """Of these metrics, those that a view shows unasked; of one of a user's own its validation."""
-    return [name for name in in_order(names) if view in _views(name)]
+    return list(_shown_in(view, tuple(names), offered()))
 
 
-def _views(name: str) -> tuple[str, ...]:
+@forgetful
+@lru_cache(maxsize=64)  # every run of a sweep has the same metrics
+def _shown_in(
+    view: str, names: tuple[str, ...], known: tuple[bool, tuple[str, ...]]
+) -> tuple[str, ...]:
+    return tuple(name for name in in_order(names) if view in _views(name, known))
+
+
+def _views(name: str, known: tuple[bool, tuple[str, ...]]) -> tuple[str, ...]:
     family, _, split = name.rpartition("/")
-    spec = metric_of(name)
+    spec = _known(name, known)
     if family in METRICS and family not in METRICS.built_in() and split == "val":
         return spec.shown or OWN_VIEWS
     return spec.shown if name in METRICS.built_in() else ()
