@@ -15,7 +15,10 @@ from harness.config.run import RunConfig
 from harness.errors import HarnessError
 from harness.records.durable import LedgerError
 from harness.render import report
+from harness.render.figures import style
 from harness.render.figures.chosen import boundaries_figure, insides_figures
+from harness.render.figures.insides import embedding_picture
+from harness.render.figures.marks import Drawing
 from harness.render.figures.run import drawn, inside_pictures, run_pictures
 from tests.support.planes import MOONS
 
@@ -113,6 +116,34 @@ def test_every_picture_of_a_run_on_words(words):
     assert titles(plot_run(words[0])) == ["nll over training"]  # cross-entropy: loss is nll
     (axes,) = part(plot_insides(words[0]), "Embedding").axes
     assert [text.get_text() for text in axes.texts] == list(words[0].symbols)
+
+
+def test_any_symbols_can_be_drawn():
+    """No formula is made of a dollar, no warning of what the font lacks (warnings are errors)."""
+    symbols = ["中", "$", "\n", " ", "a", "$x$"]
+    table = np.random.default_rng(0).normal(size=(len(symbols), 5))
+    with style.draw():
+        figure = Drawing(figsize=(style.WIDTH, style.HEIGHT))
+        embedding_picture(table, symbols).draw(figure)
+        svg = style.panel(figure, title="", alt="", prefix="e-").svg
+    for label in (">中<", ">$<", ">↵<", ">␣<", ">a<", ">$x$<"):
+        assert label in svg
+
+
+def test_many_layers_are_thinned_alike_in_every_picture():
+    (record,) = train(
+        [RunConfig(data=Data(name="markov", words=100), model=Model(hidden=(4,) * 9, n_embd=2),
+                   train=Train(steps=3))]
+    )  # fmt: skip
+    figure = plot_insides(record)
+    kept = ["hidden.0", "hidden.3", "hidden.5", "hidden.8"]
+    for title, more in (("Pre-activations", ["output"]), ("Activations", [])):
+        legend = part(figure, title).axes[0].get_legend()
+        assert [text.get_text() for text in legend.get_texts()] == kept + more
+    ticks = part(figure, "Saturated units").axes[-1].get_xticklabels()
+    assert [text.get_text() for text in ticks] == ["0", "3", "5", "8"]
+    labels = {text.get_text() for text in part(figure, "Update to weight").axes[0].texts}
+    assert labels == {"embedding", *kept, "output", "-3"}
 
 
 def test_a_run_on_points_has_its_boundary(points):

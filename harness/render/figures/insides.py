@@ -27,8 +27,9 @@ if TYPE_CHECKING:
 Tones = Mapping[str, str]  # layer -> colour
 Looks = Mapping[str, Sequence[Layer]]  # what a row shows, such as "start" -> layers
 HEALTHY = -3.0  # log10 of update over weight: "1e-3 is a good rule of thumb" (the lecture)
-LINES = 6  # layers in one panel
+HIDDEN = 4  # hidden layers in one panel, beside embedding and output
 PEAK = 2.0  # a bin this many times as high as the third highest is cut: the zeros of a ReLU
+NAMED = 3  # layers of a map with their whole names below; of more, their numbers
 EMBEDDING = "Embedding"  # the title of that picture
 SYMBOLS = 80  # labels of an embedding
 TAIL = 1e-3  # of the values, beyond each end of a panel of pre-activations
@@ -99,7 +100,8 @@ def saturation_picture(looks: Looks) -> Picture | None:
     def draw(figure: Figure | SubFigure) -> None:
         several = style.axes_in(figure, rows=len(rows), titled=True)
         for axes, (when, layers) in zip(several, rows.items(), strict=True):
-            shown = [layers[i] for i in most(len(layers), LINES)]
+            kept = _shown([layer.name for layer in layers])
+            shown = [layer for layer in layers if layer.name in kept]
             _maps(axes, shown)
             shares = ", ".join(_percent(layer.saturated) for layer in shown)
             axes.set_title(f"{when}: {shares}", loc="left", fontsize=8, pad=3)
@@ -160,7 +162,10 @@ def embedding_picture(table_VI: NDArray[np.float64], symbols: Sequence[str]) -> 
         (axes,) = style.axes_in(figure)
         axes.plot(place_V2[:, 0], place_V2[:, 1], "o", color=style.GRID, markersize=9)
         for (x, y), symbol in list(zip(place_V2.tolist(), symbols, strict=True))[:SYMBOLS]:
-            axes.text(x, y, _visible(symbol), ha="center", va="center_baseline", fontsize=8)
+            axes.text(
+                x, y, _visible(symbol), ha="center", va="center_baseline", fontsize=8,
+                parse_math=False,
+            )  # fmt: skip
         axes.margins(0.08)
         for label, which in ((axes.set_xlabel, 0), (axes.set_ylabel, 1)):
             part = " dimension" if share is None else f" component ({100 * share[which]:.0f} %)"
@@ -177,11 +182,18 @@ def layer_series(series: Mapping[str, Curve], kind: str) -> dict[str, Curve]:
     return {name: curve for name, curve in found.items() if len(curve[0])}
 
 
+def _shown(names: Sequence[str]) -> list[str]:
+    """The layers that a panel has room for, the same in each: the ends, and some hidden ones."""
+    hidden = [name for name in names if name.startswith("hidden.")]
+    kept = {hidden[i] for i in most(len(hidden), HIDDEN)}
+    return [name for name in names if name in kept or name not in hidden]
+
+
 def _lines(
     figure: Figure | SubFigure, lines: Mapping[str, Curve], tones: Tones
 ) -> tuple[Axes, list[tuple[float, str, str]]]:
     """Axes with a line a layer over steps, and the ends to label."""
-    names = [list(lines)[i] for i in most(len(lines), LINES)]
+    names = _shown(list(lines))
     (axes,) = style.axes_in(figure, left=0.62, right=style.room_for(names))
     ends = []
     for name in names:
@@ -197,8 +209,7 @@ def _densities(
     figure: Figure | SubFigure, rows: Mapping[str, Sequence[tuple[str, Histogram]]],
     limits: tuple[float, float], tones: Tones,
 ) -> None:  # fmt: skip
-    names = list(dict.fromkeys(name for layers in rows.values() for name, _ in layers))
-    names = [names[i] for i in most(len(names), LINES)]
+    names = _shown(list(dict.fromkeys(name for layers in rows.values() for name, _ in layers)))
     several = style.axes_in(figure, rows=len(rows), right=style.room_for(names), titled=True)
     for axes, (when, layers) in zip(several, rows.items(), strict=True):
         shown = [(name, histogram) for name, histogram in layers if name in names]
@@ -237,14 +248,13 @@ def _maps(axes: Axes, layers: Sequence[Layer]) -> None:
         axes.axvline(left, color=style.FAINT, linewidth=0.7)
     axes.set_xlim(0, left)
     axes.set_ylim(E, 0)
-    axes.set_xticks(centres, [f"{layer.name} ({_width(layer)})" for layer in layers], fontsize=7.5)
+    names = [layer.name for layer in layers]
+    if len(names) > NAMED:
+        names = [name.rpartition(".")[2] for name in names]
+    axes.set_xticks(centres, names, fontsize=7.5)
     axes.tick_params(axis="x", length=0)
     axes.yaxis.set_major_locator(MaxNLocator(3, integer=True))
     axes.set_ylabel("examples")
-
-
-def _width(layer: Layer) -> int:
-    return 0 if layer.saturated_EO is None else layer.saturated_EO.shape[1]
 
 
 def _percent(share: float | None) -> str:
@@ -271,6 +281,6 @@ def _told(looks: Looks, which: Callable[[Layer], Histogram | None]) -> str:
 
 
 def _visible(symbol: str) -> str:
-    """A symbol as a label: blanks and line ends by their signs; no formula is made of it."""
-    shown = {" ": "\u2423", "\n": "\u21b5", "\t": "\u21e5", "$": r"\$"}
+    """A symbol as a label: blanks and line ends by their signs."""
+    shown = {" ": "\u2423", "\n": "\u21b5", "\t": "\u21e5"}
     return shown.get(symbol, symbol)

@@ -6,10 +6,12 @@ colours become CSS variables, text stays text. So one file suits both schemes, p
 
 from __future__ import annotations
 
+import contextlib
 import io
 import math
 import re
-from collections.abc import Iterable, Sequence
+import warnings
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from html import escape
 from typing import TYPE_CHECKING, Any
@@ -78,9 +80,16 @@ class Figure:
     key: Sequence[tuple[str, str]] = field(default=())  # (css class, what such a line means)
 
 
-def draw() -> Any:
-    """The context that every figure is drawn in."""
-    return mpl.rc_context(RC)
+@contextlib.contextmanager
+def draw() -> Iterator[None]:
+    """The context that every figure is drawn in.
+
+    A symbol that the font lacks, such as a Chinese one in an embedding, is no news: a page takes it
+    from the reader's fonts.
+    """
+    with mpl.rc_context(RC), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", r"Glyph .* missing from font", UserWarning)
+        yield
 
 
 def canvas(
@@ -183,7 +192,8 @@ def _font(found: re.Match[str]) -> str:
 
 def save(figure: Canvas, path: Path) -> None:
     """Write to a file of the kind its suffix names (svg, png, pdf), on white paper."""
-    figure.savefig(path, facecolor="white", dpi=160)
+    with draw():
+        figure.savefig(path, facecolor="white", dpi=160)
 
 
 def label_ends(axes: Axes, ends: Sequence[tuple[float, str, str]], *, gap: float = 11.0) -> None:
