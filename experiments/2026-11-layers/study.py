@@ -151,8 +151,10 @@ def claims(rows: pd.DataFrame) -> list[Claim]:
     ]  # fmt: skip
 
 
-def _apart(left: str, right: str) -> float:
-    return max(abs(float(a) - float(b)) for a, b in zip(left.split(), right.split(), strict=True))
+def _apart(left: object, right: object) -> float:
+    """The largest difference of two rows' `first`; that of a single seed is read as a number."""
+    pairs = zip(str(left).split(), str(right).split(), strict=True)
+    return max(abs(float(a) - float(b)) for a, b in pairs)
 
 
 def draw(rows: pd.DataFrame, lab: Lab, folder: Path) -> None:  # noqa: ARG001

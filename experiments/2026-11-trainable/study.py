@@ -14,7 +14,7 @@ from harness.components.activations import ACTIVATIONS
 from harness.render.figures import maps, style
 
 PLACES = ",".join(f"{value:.4g}" for value in np.geomspace(0.01, 100, 128))
-FEW = ",".join(f"{value:.4g}" for value in np.geomspace(0.01, 100, 17))
+FEW = ",".join(f"{value:.4g}" for value in np.geomspace(0.01, 100, 11))
 SMALL = (f"init.weight_scale={FEW}", f"optim.lr={FEW}")
 # sigma_w where E[(f'(z) sigma_w)^2] = 1 without biases (Poole et al. 2016, arXiv:1606.05340; for
 # relu He et al. 2015, arXiv:1502.01852).
