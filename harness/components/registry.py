@@ -40,11 +40,16 @@ class Registry(Collection[str], Generic[S]):
 
     kind: one of them in words, "loss"; package: where the built-in ones are, "harness.components."
     and then the name of the plug-ins' entry-point group. several: modules of the package hold many
-    components each, in `SPECS`, instead of one that has the module's name.
+    components each, in `SPECS`, instead of one that has the module's name. configurable: a config
+    has a place for settings of their own (Spec.params).
     """
 
-    def __init__(self, kind: str, spec: type[S], package: str, *, several: bool = False) -> None:
+    def __init__(
+        self, kind: str, spec: type[S], package: str, *, several: bool = False,
+        configurable: bool = False,
+    ) -> None:  # fmt: skip
         self.kind, self.spec, self.package, self.several = kind, spec, package, several
+        self.configurable = configurable
         self.group = f"harness.{package.rpartition('.')[2]}"
         self._built_in: dict[str, S | None] | None = None  # None: known by name, not yet loaded
         self._registered: dict[str, S] = {}
@@ -93,7 +98,10 @@ class Registry(Collection[str], Generic[S]):
             plugin = self.plugin(name)
             if plugin is not None:
                 if plugin not in self._loaded:
-                    self._loaded[plugin] = plugin.load(self.spec)
+                    spec = plugin.load(self.spec)
+                    if words := self.unreachable(name, spec):
+                        raise PluginError(words)
+                    self._loaded[plugin] = spec
                 return self._loaded[plugin]
         except PluginError as error:
             if name not in self._stored:
@@ -171,6 +179,8 @@ class Registry(Collection[str], Generic[S]):
                 f"{self.kind} {shown(name)} has no usable name; allowed: letters, digits and "
                 "underscores, no digit first."
             )
+        if words := self.unreachable(name, spec):
+            raise ConfigError(words)
         if name in self.built_in():
             raise ConfigError(f"{self.kind} {name!r} is built in; choose another name.")
         if name in plugins(self.group):
@@ -181,6 +191,19 @@ class Registry(Collection[str], Generic[S]):
         self._registered[name] = spec
         for clear in _CACHES:
             clear()
+
+    def unreachable(self, name: str, spec: Spec) -> str:
+        """Why a spec's own settings cannot be given by a config; "" where they can, or are none."""
+        if not spec.params or self.configurable:
+            return ""
+        first = next(iter(spec.params))
+        named = f"{self.kind} {name!r}" if name else self.kind
+        return (
+            f"{named} declares settings of its own ({', '.join(spec.params)}), for which a config "
+            "has no place; allowed for losses, init schemes, regularizers and optimizers. Give the "
+            "values in the spec, a name for each, such as "
+            f"functools.partial(function, {first}={spec.params[first].default!r})."
+        )
 
     def identity(self, name: str) -> dict[str, str] | None:
         """What enters the ids of runs that use a component; None for a built-in one.

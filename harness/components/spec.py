@@ -18,11 +18,11 @@ S = TypeVar("S", bound="Spec")
 class Spec:
     """Facts about one component; equal only to itself.
 
-    summary: one line for `harness components`. params: settings of its own by name; every function
-    in the spec then receives their values as keyword arguments. beside: further settings of its
-    group that choosing it by name gives, as its YAML does. missing: set where it stands for a
-    component that a stored run used and that cannot be had here, with nothing but the facts that
-    were stored; says why, and what to do.
+    summary: one line for `harness components`. params: settings of its own by name, of losses,
+    inits, penalties and optimizers alone; every function in the spec then receives their values as
+    keyword arguments. beside: further settings of its group that choosing it by name gives, as its
+    YAML does. missing: set where it stands for a component that a stored run used and that cannot
+    be had here, with nothing but the facts that were stored; says why, and what to do.
     """
 
     summary: str = ""

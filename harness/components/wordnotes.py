@@ -54,6 +54,6 @@ def _table(words: Sequence[str]) -> Iterator[str]:
         if most and len(words) > 1 and lines >= TABLE_SHARE * len(words):
             yield (
                 f"{lines:,} of {len(words):,} lines have {most} '{sign}', as a table of {most + 1} "
-                "columns has, and each whole line is taken as a word; to keep the first column: "
-                f"`cut -d'{sign}' -f1 OLD > NEW`"
+                "columns has, and each whole line is taken as a word; data.column=1, or a name of "
+                "the first line, takes one column"
             )

@@ -46,6 +46,8 @@ class Data(Remembers):
     column: str | None = knob(None, stacks=False)
 
     def __post_init__(self) -> None:
+        if isinstance(self.column, int) and not isinstance(self.column, bool):  # a number from 1
+            object.__setattr__(self, "column", str(self.column))
         check("data.", self)
         points = self.spec.kind == "binary"
         three = len(self.split) == 3 and math.isclose(sum(self.split), 1.0, abs_tol=1e-9)

@@ -27,7 +27,7 @@ SPEC = LossSpec(value=value, unit="points", label="Odd", likelihood=True)
 @pytest.fixture
 def losses():
     """A registry of losses of its own, so that no test leaves a name behind."""
-    return Registry("loss", LossSpec, "harness.components.losses")
+    return Registry("loss", LossSpec, "harness.components.losses", configurable=True)
 
 
 @pytest.fixture

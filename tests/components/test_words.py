@@ -290,7 +290,7 @@ def test_cache_folder(monkeypatch, platform, environment, want):
          ["soft hyphen (U+00AD) in 2 words, zero width space (U+200B) in 1 word", "look alike"]),
         (["de la", "de\u00a0la", "bo"], ["no-break space (U+00A0) in 1 word"]),
         (["anna,F,120", "bo,M,3", "cy,M,4"],
-         ["3 of 3 lines have 2 ','", "table of 3 columns", "cut -d',' -f1 OLD > NEW"]),
+         ["3 of 3 lines have 2 ','", "table of 3 columns", "data.column=1"]),
         (["a|b", "c|d"], ["2 of 2 lines have 1 '|'", "table of 2 columns"]),
     ],
 )  # fmt: skip

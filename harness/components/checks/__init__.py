@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 
+from harness.components.registry import Registry
 from harness.components.spec import Spec, bound
 
 
@@ -18,6 +19,11 @@ def check(spec: Spec) -> list[str]:
     weights. Settings of its own are at their defaults. Takes a second or two.
     """
     defaults = {name: param.default for name, param in spec.params.items()}
-    kind = type(spec).__module__.rpartition(".")[2]
-    module = importlib.import_module(f"{__name__}.{kind}")
+    home = type(spec).__module__
+    (registry,) = (
+        own for own in vars(importlib.import_module(home)).values() if isinstance(own, Registry)
+    )
+    if words := registry.unreachable("", spec):
+        return [words]
+    module = importlib.import_module(f"{__name__}.{home.rpartition('.')[2]}")
     return list(module.problems(bound(spec, defaults)))

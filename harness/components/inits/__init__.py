@@ -51,4 +51,4 @@ class InitSpec(Spec):
         return self.std is not None and self.std(LARGE, LARGE, 1.0) < self.std(SMALL, SMALL, 1.0)
 
 
-INITS: Registry[InitSpec] = Registry("init scheme", InitSpec, __name__)
+INITS: Registry[InitSpec] = Registry("init scheme", InitSpec, __name__, configurable=True)

@@ -81,4 +81,4 @@ class LossSpec(Spec):
     kernel: int | None = None
 
 
-LOSSES: Registry[LossSpec] = Registry("loss", LossSpec, __name__)
+LOSSES: Registry[LossSpec] = Registry("loss", LossSpec, __name__, configurable=True)

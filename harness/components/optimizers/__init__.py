@@ -44,4 +44,6 @@ class OptimizerSpec(Spec):
         return {"lr": self.lr, **self.beside}
 
 
-OPTIMIZERS: Registry[OptimizerSpec] = Registry("optimizer", OptimizerSpec, __name__)
+OPTIMIZERS: Registry[OptimizerSpec] = Registry(
+    "optimizer", OptimizerSpec, __name__, configurable=True
+)

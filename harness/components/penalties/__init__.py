@@ -85,4 +85,4 @@ class PenaltySpec(Spec):
         return out
 
 
-PENALTIES: Registry[PenaltySpec] = Registry("regularizer", PenaltySpec, __name__)
+PENALTIES: Registry[PenaltySpec] = Registry("regularizer", PenaltySpec, __name__, configurable=True)
