@@ -15,14 +15,14 @@ def html_table(title: str, rows: Iterable[Sequence[Any]], heads: Sequence[str] =
 
     The first column names the row. rows and heads: as many cells each.
     """
-    left = "text-align: left"
+    left = "text-align: left; white-space: nowrap"
     head = "".join(f'<th style="{left}">{escape(name)}</th>' for name in heads)
     lines = [f"<thead><tr>{head}</tr></thead>"] if heads else []
     for first, *rest in rows:
         cells = "".join(f'<td style="{left}">{escape(_cell(value))}</td>' for value in rest)
         lines.append(f'<tr><th style="{left}">{escape(_cell(first))}</th>{cells}</tr>')
     body = "\n".join(lines)
-    return f"<table><caption>{escape(title)}</caption>\n{body}\n</table>"
+    return f'<table><caption style="{left}">{escape(title)}</caption>\n{body}\n</table>'
 
 
 def _cell(value: Any) -> str:

@@ -7,6 +7,7 @@ templates/report.html.j2.
 
 from __future__ import annotations
 
+import dataclasses
 import datetime as dt
 import html
 import re
@@ -16,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import jinja2
+import numpy as np
 from markupsafe import Markup
 
 from harness.analysis import choices, findings
@@ -45,6 +47,7 @@ STARTS = ("init.weight_scale", "init.output_scale", "init.scheme", "init.embed_s
 
 def build(table: SweepTable) -> str:
     """The page of a table of runs, as HTML text."""
+    table = _without_folders(table)
     swept = Swept(table)
     floors = floors_of(swept)
     environment = jinja2.Environment(
@@ -83,6 +86,21 @@ def build(table: SweepTable) -> str:
             shlex.quote(tables.without_folder(str(o))) for o in table.meta.get("overrides") or ()
         ],
     )  # fmt: skip
+
+
+def _without_folders(table: SweepTable) -> SweepTable:
+    """Where several files were swept, they go by their names: a page names no folder."""
+    if "data.path" not in table.varying:
+        return table
+    names: dict[str, str] = {}
+    for path in filter(None, table.runs["data.path"]):
+        name = Path(path).name
+        if path not in names:
+            taken = sum(other == name or other.startswith(f"{name} (") for other in names.values())
+            names[path] = f"{name} ({taken + 1})" if taken else name
+    written = [names.get(path) for path in table.runs["data.path"]]
+    runs = table.runs.assign(**{"data.path": np.array(written, dtype=object)})
+    return dataclasses.replace(table, runs=runs, load_curves=lambda: table.curves)
 
 
 def write(table: SweepTable, path: str | Path) -> Path:

@@ -232,6 +232,10 @@ def test_text_from_outside_is_escaped():
 
     text = report.build(synthetic_table({"seed": (0, 1)}, change=change))
     Page(text)
+    bad = "</script><script>alert(1)</script>&quot;"
+    told = report.build(synthetic_table({"data.column": (bad, "name"), "seed": (0, 1)}))
+    assert Page(told).scripts == ["application/json", "run"]
+    assert any("alert(1)" in words for words, *_ in told_of(told)["runs"])  # told as text
     assert "&lt;script&gt;alert(1)" in text
 
 
@@ -242,6 +246,10 @@ def test_path_of_a_word_list_is_not_told():
     text = report.build(synthetic_table(GRID, change=change))
     assert "words.txt" in text
     assert "/home/someone" not in text
+    paths = ("/home/someone/a.txt", "/home/someone/b.txt", "/home/other/b.txt", None)
+    text = report.build(synthetic_table({"data.path": paths, "seed": (0, 1)}))
+    assert "/home/" not in text
+    assert {"a.txt", "b.txt", "b.txt (2)"} <= set(re.findall(r"[ab]\.txt(?: \(2\))?", text))
 
 
 @pytest.mark.slow

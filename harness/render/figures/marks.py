@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 POINTS = 72.0  # to the inch: the unit of an SVG drawing
 REACH = (9.0, 9.0)  # points around a mark that are its own
-MOST = 1000  # marks of one panel; of more, as many spread evenly
+MOST = 400  # marks of one panel; of more, as many spread evenly
 
 
 class Mark(NamedTuple):
