@@ -110,7 +110,7 @@ def t_quantile(df: Floats | float) -> Floats:
 def estimate(values: Sequence[float] | Floats) -> Estimate:
     """The mean of one sample and what is known of it; values that are not finite are left out."""
     if len(values) == 1:  # of tens of thousands of configurations with one seed
-        value = float(values[0])
+        value = float(np.ravel(values)[0])
         return Estimate(1, value, None, None) if math.isfinite(value) else Estimate(0, *[None] * 3)
     array = np.asarray(values, dtype=np.float64).reshape(-1, 1)
     return fold(array, np.zeros(len(array), dtype=np.int64), 1).at(0, 0)
