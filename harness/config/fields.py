@@ -36,6 +36,7 @@ def knob(  # noqa: PLR0913  each is a keyword, and a field gives two or three
     stacks: bool = True,
     seed: bool = False,
     numeric: bool = True,
+    later: bool = False,
 ) -> Any:
     """A dataclass field that carries its own rule.
 
@@ -43,7 +44,8 @@ def knob(  # noqa: PLR0913  each is a keyword, and a field gives two or three
     value names one of this registry's components. `word`: allowed in place of a number. `stacks`:
     runs that differ here can share one fused program. `seed`: replicates may differ here (left out
     of config_id). `numeric`: the value can change a number a run produces (left out of run_id
-    otherwise).
+    otherwise). `later`: came after runs without it were kept; at its default it is in no id, so
+    that theirs stay what they are.
     """
     if seed:
         low, high = 0, SEED_LIMIT
@@ -52,7 +54,7 @@ def knob(  # noqa: PLR0913  each is a keyword, and a field gives two or three
         "one_of": component if component is not None else one_of, "component": component,
         "word": word,
         "unit": unit, "stacks": stacks, "seed": seed, "numeric": numeric,
-        "default": default,
+        "later": later, "default": default,
     }  # fmt: skip
     return dataclasses.field(default=default, metadata=rule)
 

@@ -24,6 +24,8 @@ from harness.config.derived import Remembers
 from harness.config.fields import check, knob, settings_of_its_own
 from harness.errors import ConfigError, nearest, shown
 
+SCALINGS = ("none", "mup")  # of optim.scaling
+BASE_WIDTH = 100
 SCOPES = ("linear", "all", "hidden", "output", "embedding")  # of init.weight_scale
 
 
@@ -197,11 +199,20 @@ class Optim(Remembers):
     schedule_at: float = knob(0.5, low=0.0, high=1.0, unit="share of the steps, before a drop")
     schedule_factor: float = knob(0.1, low=0.0, high=1e3, unit="multiple of the rate, from there")
     warmup: int = knob(0, low=0, high=100_000_000, unit="steps of linear warm-up")
+    scaling: str = knob("none", one_of=SCALINGS, stacks=False, later=True)
+    base_width: int = knob(
+        BASE_WIDTH, low=1, high=65536, unit="hidden units", stacks=False, later=True,
+    )  # fmt: skip
     params: Mapping[str, Any] = settings_of_its_own("name")
 
     def __post_init__(self) -> None:
         check("optim.", self)
         self._check_schedule()
+        if self.scaling == "none" and self.base_width != BASE_WIDTH:
+            raise ConfigError(
+                f"optim.base_width is {self.base_width}, which optim.scaling=none does not read; "
+                f"use optim.scaling=mup, or optim.base_width={BASE_WIDTH}."
+            )
         if self.momentum > 0 and "momentum" not in self.spec.settings:
             built_in = OPTIMIZERS.built_in()
             able = [name for name in built_in if "momentum" in OPTIMIZERS.get(name).settings]

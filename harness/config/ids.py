@@ -42,6 +42,7 @@ def _hashed(name: str, group: Remembers, seeds: bool, data_sha256: str) -> str:
             if rule_of(key)["numeric"]
             and key != "data.path"
             and (seeds or not rule_of(key)["seed"])
+            and not (rule_of(key)["later"] and value == rule_of(key)["default"])
         }
         if name == "data":
             kept["data.sha256"] = data_sha256

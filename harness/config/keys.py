@@ -57,7 +57,12 @@ def rule_of(key: str) -> Mapping[str, Any]:
     An optimizer's own settings do not stack: one optimizer moves all runs of a program.
     """
     if key.startswith(OF_COMPONENTS):
-        return {"numeric": True, "seed": False, "stacks": not key.startswith("optim.")}
+        return {
+            "numeric": True,
+            "seed": False,
+            "later": False,
+            "stacks": not key.startswith("optim."),
+        }
     return field_rules()[key]
 
 

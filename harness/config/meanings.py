@@ -44,6 +44,8 @@ MEANINGS = {
     "optim.schedule_at": "where the step schedule drops",
     "optim.schedule_factor": "what step drops to, and where linear ends",
     "optim.warmup": "first steps, in which the rate grows in a straight line",
+    "optim.scaling": "how rates follow the width of hidden layers; mup: layer by layer",
+    "optim.base_width": "width at which mup leaves every rate as it is",
     "train.steps": "steps of gradient descent",
     "train.batch_size": "examples a step, drawn with replacement; full: all of them, in order",
     "train.eval_every": "steps between evaluations of whole splits; null = max(1, ceil(steps/20))",

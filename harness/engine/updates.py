@@ -17,6 +17,7 @@ from harness.components.penalties import PenaltySpec
 from harness.config.run import ResolvedRun
 from harness.engine.network import Network
 from harness.engine.passes import Pass
+from harness.engine.rates import rate_factor
 
 
 @dataclass(frozen=True)
@@ -61,8 +62,9 @@ class Updater:
     def __init__(self, runs: Sequence[ResolvedRun], net: Network) -> None:
         self.runs, self.net = runs, net
         self.optimizer, self.steps = self.runs[0].optim.spec, self.runs[0].train.steps
-        self.in_place = self.optimizer.in_place
         self.params = {n: t for n, t in net.tensors().items() if "running" not in n}
+        self.times = {n: rate_factor(self.runs[0], n) for n in self.params}  # runs share these
+        self.in_place = self.optimizer.in_place and set(self.times.values()) == {1.0}
         self.grads = net.gradients()
         slots, buffers = range(self.optimizer.slots), range(self.optimizer.buffers)
         self.state = {
@@ -155,7 +157,8 @@ class Updater:
 
     def rate(self, name: str) -> Tensor:
         """This step's learning rate of a parameter, (K,)."""
-        return self.rates[name == "embedding.weight"]
+        rate_K = self.rates[name == "embedding.weight"]
+        return rate_K if self.times[name] == 1.0 else rate_K * self.times[name]
 
     def _block(self, spec: PenaltySpec, name: str, stored: Tensor) -> Tensor:
         """What a regularizer may touch of a stored tensor: all, where it leaves the padding 0."""

@@ -17,6 +17,7 @@ RUNS = [
     RunConfig(seed=3, init=Init(seed=7, weight_scale=0.3, output_bias="log_unigram")),
     RunConfig(loss=Loss(name="mse", reduction="sum"), reg=Reg(name="l2", strength=0.1)),
     RunConfig(model=Model(hidden=(8, 4), batch_norm=True), train=Train(steps=7, batch_seed=1)),
+    RunConfig(optim=Optim(scaling="mup", base_width=50)),
     RunConfig(data=Data(name="file", path="words.txt"), optim=Optim(name="adam", embed_lr=0.01)),
 ]
 
@@ -28,6 +29,7 @@ def hash_of(run, *, seeds):
         for key, value in run.resolved().flat().items()
         if rule_of(key)["numeric"] and key not in ("data.path", "seed")
         if seeds or not rule_of(key)["seed"]
+        if not rule_of(key)["later"] or value != rule_of(key)["default"]
     }
     kept |= {"data.sha256": SHA, "numerics": NUMERICS}
     text = json.dumps(kept, sort_keys=True, separators=(",", ":"))
@@ -46,7 +48,7 @@ def test_runs_read_together_share_equal_groups_and_are_the_same_runs():
     runs = [run_config(run.nested(), known) for run in (*RUNS, *RUNS)]
     assert runs == [*RUNS, *RUNS]
     assert runs[0].model is runs[1].model and runs[0].init is not runs[1].init
-    assert [run.run_id(SHA) for run in runs[:5]] == [run.run_id(SHA) for run in RUNS]
+    assert [run.run_id(SHA) for run in runs[:6]] == [run.run_id(SHA) for run in RUNS]
     assert run_config({"train": {"steps": 1}}, known).train.steps == 1
     with pytest.raises(ConfigError, match=r"train\.steps is true"):
         run_config({"train": {"steps": True}}, known)  # equal to 1, and yet wrong

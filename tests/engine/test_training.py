@@ -158,6 +158,18 @@ def test_schedules_train_as_the_oracle(settings):
     assert_agrees(tiny(optim=Optim(**settings)))
 
 
+@pytest.mark.parametrize("optim", ["sgd", "momentum", "adam", "adamw"])
+def test_rates_that_follow_the_width_train_as_the_oracle(optim):
+    own = {"momentum": 0.9} if optim == "momentum" else {}
+    lr = 0.01 if optim.startswith("adam") else 0.05
+    assert_agrees(
+        tiny(
+            model=Model(n_embd=4, hidden=(12,)), reg=Reg(name="l2", strength=1.0),
+            optim=Optim(name=optim, lr=lr, scaling="mup", base_width=8, **own),
+        )
+    )  # fmt: skip
+
+
 @pytest.mark.parametrize("loss", ["squared_error", "binary_cross_entropy", "max_margin"])
 @pytest.mark.parametrize("source", ["points", "moons"])
 def test_binary_sources_train_as_the_oracle(loss, source):

@@ -178,6 +178,16 @@ def optimizer(run: RunConfig, net: PlainNet) -> torch.optim.Optimizer:
     table = [] if net.embedding is None else [net.embedding.weight]
     others = [p for p in net.parameters() if all(p is not t for t in table)]
     groups = [{"params": others, "lr": run.optim.lr}]
+    if run.optim.scaling == "mup":  # one hidden layer, as the table of the paper has it
+        wider = run.model.hidden[0] / run.optim.base_width
+        first = list(net.hidden[0].parameters())
+        adam = run.optim.name in ("adam", "adamw")
+        lr = run.optim.lr
+        groups = [
+            {"params": first, "lr": lr if adam else lr * wider},
+            {"params": [net.output.weight], "lr": lr / wider},
+            {"params": [net.output.bias], "lr": lr},
+        ]
     if table:
         groups.append({"params": table, "lr": run.optim.embed_lr})
     if run.optim.name == "sgd":

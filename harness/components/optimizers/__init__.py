@@ -25,6 +25,7 @@ class OptimizerSpec(Spec):
     that differ in them are trained apart.
     in_place: the step is param - rate * grad and nothing else. The engine then adds gradients to
     the parameters as they arise, and keeps no buffers for them.
+    adaptive: a step's size does not go with the gradient's, as Adam's (see engine.rates).
     lr: the learning rate that choosing it by name alone gives.
     kernel: its number in the kernels (Optimizer in engine/native/update.h), which then reads
     `constants`; None: torch.
@@ -35,6 +36,7 @@ class OptimizerSpec(Spec):
     buffers: int = 0
     settings: tuple[str, ...] = ()
     in_place: bool = False
+    adaptive: bool = False
     lr: float = 0.1
     kernel: int | None = None
     constants: tuple[float, ...] = ()

@@ -33,6 +33,6 @@ def step(
 
 
 SPEC = OptimizerSpec(
-    step=step, slots=2, buffers=1, lr=0.001, kernel=2, constants=(BETA1, BETA2, EPS),
+    step=step, slots=2, buffers=1, adaptive=True, lr=0.001, kernel=2, constants=(BETA1, BETA2, EPS),
     summary="Adam, betas .9 and .999",
 )  # fmt: skip

@@ -152,7 +152,10 @@ class Native(Runs):
             moved, size, slope = (
                 spread(sums[:, i, which, 0], sums[:, i, which, 1], n) for which in range(3)
             )
-            if self.runs[0].optim.spec.in_place:  # as the torch form, which stores no gradient
+            scaled = any(self.program.segment[j].times != 1 for j in range(len(segments)))
+            if (
+                self.runs[0].optim.spec.in_place and not scaled
+            ):  # as the torch form, which stores no gradient
                 slope = moved / (self.embed_K if name == "embedding.weight" else self.rate_K)[:, -1]
             columns[f"grad/std/{short}"] = slope
             with np.errstate(divide="ignore", invalid="ignore"):

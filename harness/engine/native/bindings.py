@@ -34,7 +34,10 @@ class Layer(Structure):
 class Segment(Structure):
     """One trained tensor of a block."""
 
-    _fields_: ClassVar[Fields] = _numbers(c_int64, "offset size embedded")
+    _fields_: ClassVar[Fields] = [
+        *_numbers(c_int64, "offset size embedded"),
+        ("times", c_double),
+    ]
 
 
 class Program(Structure):

@@ -42,7 +42,7 @@ static void step(const Program& p, const Run& r, Buffers& b, long s, long step, 
     if (watch) std::memcpy(b.before, r.block, sizeof(T) * p.trained);
     for (long i = 0; i < p.segments; i++) {
         const Segment& g = p.segment[i];
-        update(p, g.size, r.penalties[i], T((g.embedded ? r.embed_rate : r.rate)[s]), T(r.momentum),
+        update(p, g.size, r.penalties[i], T((g.embedded ? r.embed_rate : r.rate)[s] * g.times), T(r.momentum),
                step, r.block + g.offset, b.gradient + g.offset, r.slot0 ? r.slot0 + g.offset : nullptr,
                r.slot1 ? r.slot1 + g.offset : nullptr);
         for (long l = 0; l <= last && r.penalties[i].most > 0; l++)

@@ -18,6 +18,7 @@ from torch import Tensor
 from harness.components.activations import ACTIVATIONS
 from harness.config.run import ResolvedRun
 from harness.engine.native.bindings import Program, aligned
+from harness.engine.rates import rate_factor
 
 LINE = 64  # bytes
 
@@ -85,6 +86,7 @@ class Layout:
             made.segment[i].offset = self.offset[name]
             made.segment[i].size = self.rows(name) * self.wide(name)
             made.segment[i].embedded = name == "embedding.weight"
+            made.segment[i].times = rate_factor(run, name)
         return made
 
     def blocks(self, K: int, size: int) -> Tensor:

@@ -18,6 +18,7 @@ struct Layer {  // sizes, then offsets in a run's block of numbers; -1: absent
 };
 struct Segment {  // one tensor of the block that is trained
     int64_t offset, size, embedded;
+    double times;  // of the learning rate, see rates.py
 };
 struct Program {  // what the runs of one chunk share; sizes in numbers
     int64_t rows, context, embed, symbols, layers, segments, activation, optimizer;
