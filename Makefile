@@ -56,7 +56,7 @@ check: $(READY) ## lint, format, types, quick tests
 	$(BIN)/mypy
 	$(BIN)/python -m pytest -n auto --dist loadfile
 
-experiments: $(READY) ## every study: minutes; results.csv, figures, and what their READMEs quote
+experiments: $(READY) ## every study but those that run by name alone: results.csv, figures, and what their READMEs quote
 	$(BIN)/python -m experiments
 
 bench: $(READY) ## the engine beside its peers and the core's limits; writes docs/benchmarks.md

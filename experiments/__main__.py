@@ -2,6 +2,7 @@
 
     python -m experiments                    # all, oldest first
     python -m experiments rates four-points  # some
+    python -m experiments loss-log           # one that takes minutes and runs by name alone
 
 Runs are kept in ./runs and MLflow like any others, under the study's name; a study run again trains
 nothing anew.
@@ -28,6 +29,8 @@ def main(argv: list[str] | None = None) -> int:
     names = asked.study or list(studies())
     try:
         modules = {name: load(name) for name in names}
+        if not asked.study:
+            modules = {name: one for name, one in modules.items() if not left_out(name, one)}
         began = time.monotonic()
         for number, (name, module) in enumerate(modules.items(), 1):
             start = time.monotonic()
@@ -39,6 +42,14 @@ def main(argv: list[str] | None = None) -> int:
         print(f"experiments: {error}", file=sys.stderr)
         return error.exit_code
     return 0
+
+
+def left_out(name: str, module: ModuleType) -> bool:
+    """Whether a study runs by its name alone; if so, says why."""
+    why = getattr(module, "ALONE", "")
+    if why:
+        print(f"left out: {name} ({why}); python -m experiments {name}", file=sys.stderr)
+    return bool(why)
 
 
 def study(name: str, module: ModuleType, ledger: Path) -> None:

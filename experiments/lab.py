@@ -9,7 +9,8 @@ of four names:
     table(rows: pd.DataFrame) -> pd.DataFrame  what README.md shows of the rows
 
 and, where the study has figures, `draw(rows: pd.DataFrame, lab: Lab, folder: Path) -> None`, which
-may use what `results` left in `lab.kept`. Claims and table see the rows as results.csv holds them,
+may use what `results` left in `lab.kept`. `ALONE: str` says why a study is left out where none is
+named, for what it costs. Claims and table see the rows as results.csv holds them,
 so that each number of the README has its row there.
 """
 

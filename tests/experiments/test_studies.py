@@ -8,6 +8,7 @@ import re
 import pandas as pd
 import pytest
 
+from experiments import __main__
 from experiments.lab import BEGIN, DIGITS, END, HERE, Lab, load, quoted, rows_of, studies
 from harness.errors import ConfigError
 
@@ -50,6 +51,17 @@ def test_the_log_names_every_study_newest_first():
 def test_an_unknown_study_is_told_with_the_nearest():
     with pytest.raises(ConfigError, match=r"allowed: .*Did you mean 'rates'"):
         load("rate")
+
+
+def test_a_study_that_runs_alone_is_left_out_and_told(capsys, monkeypatch):
+    trained = []
+    monkeypatch.setattr(__main__, "study", lambda name, *_: trained.append(name))
+    assert __main__.main([]) == 0
+    alone = [name for name in NAMES if hasattr(load(name), "ALONE")]
+    assert "loss-log" in alone and sorted(trained) == sorted(set(NAMES).difference(alone))
+    said = capsys.readouterr().err
+    assert all(f"left out: {name} ({load(name).ALONE})" in said for name in alone)
+    assert __main__.main(["loss-log"]) == 0 and trained[-1] == "loss-log"
 
 
 @pytest.mark.slow
