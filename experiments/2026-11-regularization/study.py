@@ -19,6 +19,7 @@ COLOURS = dict(zip(KINDS, ("black", *style.OKABE_ITO), strict=False))
 DATA = (0.05, 0.2, 0.5, 1.0)  # other shares of the names, without a regularizer
 SEARCHED = 0.03  # the strongest weight decay that is searched; what is above is for the limit
 FRESH = 8
+NOTHING = 1e-6  # a norm of weights that are gone
 BASE = "experiment=regularization"
 
 
@@ -36,10 +37,12 @@ def results(lab: Lab) -> pd.DataFrame:
     search = found[found["part"] == "search"]
     best = search.loc[search.groupby("kind")["best"].idxmin()].set_index("kind")
     seeds = fresh_seeds(sorted(set(runs["seed"])), FRESH)
-    fresh = _kinds(lab.sweep(BASE, *_chosen(best["strength"]), f"seed={_listed(seeds)}").runs)
+    settings = [*_chosen(best["strength"]), "reg.scope=weights", f"seed={_listed(seeds)}"]
+    fresh = _kinds(lab.sweep(BASE, *settings).runs)
     own = {(kind, share): part.set_index("seed") for (kind, share), part
            in fresh.groupby(["kind", "data.fraction"])}  # fmt: skip
     plain = own["none", 0.1]
+    assert all(part.index.is_unique for part in own.values()), "one run a seed"
     rows += [
         _row("fresh", kind, best.loc[kind, "strength"], own[kind, 0.1], plain)
         | {"chosen_by": best.loc[kind, "best"]}
@@ -145,7 +148,7 @@ def claims(rows: pd.DataFrame) -> list[Claim]:
     part = rows[decay & rows["part"].isin(["search", "limit"])].sort_values("strength")
     every = rows[decay & rows["part"].eq("limit, all")].sort_values("strength")
     ends = part["train"].iloc[-1], every["train"].iloc[-1]
-    falls = bool(np.all(np.diff(part["norm"]) < 0) and np.all(np.diff(every["norm"]) < 0))
+    falls = all(_falls(one["norm"].to_numpy()) for one in (part, every))
     unigram, equal = part["unigram"].iloc[0], np.log(27)
     return [
         Claim(f"Without a regularizer the last step is {stay['none']:.3f} nats above the best on "
@@ -175,8 +178,8 @@ def claims(rows: pd.DataFrame) -> list[Claim]:
 
 
 def _falls(norm: np.ndarray) -> bool:
-    """Whether the norm falls at every step of the strength, as long as there is any left."""
-    return bool(np.all((np.diff(norm) < 0) | (norm[:-1] == 0)))
+    """Whether the norm falls at every step of the strength, as long as any is left."""
+    return bool(np.all((np.diff(norm) < 0) | (norm[:-1] < NOTHING)))
 
 
 def _name(kind: str) -> str:
