@@ -51,6 +51,9 @@ class Configs(Mapping[str, Mapping[str, Any]]):
     def __getitem__(self, run_id: str) -> Mapping[str, Any]:
         return nest({**self.base, **self.own[run_id]})
 
+    def __contains__(self, run_id: object) -> bool:
+        return run_id in self.own
+
     def __iter__(self) -> Iterator[str]:
         return iter(self.own)
 

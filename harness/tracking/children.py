@@ -171,14 +171,15 @@ class ChildWriter:
         return self._entry(
             run_id, status="FINISHED", end_ms=self._start(run_id) + round(1000 * seconds),
             points=projection.record_points(record, self.sweep.created_ms, floors=floors),
-            tags=self._note(projection.run_tags(record, weights_sha256)), files=files,
+            tags=self._note(record, projection.run_tags(record, weights_sha256)), files=files,
             # a request of its own: over a connection only the parent says what the data were
             datasets=() if self.store.remote and not self.single
             else (projection.dataset_of(record),),
         )  # fmt: skip
 
-    def _note(self, tags: dict[str, str]) -> dict[str, str]:
-        """A run's tags with the user's own, and of a run by itself with the note before all."""
+    def _note(self, record: RunRecord, tags: dict[str, str]) -> dict[str, str]:
+        """A run's tags, its page's first words and the user's own; a single run's note first."""
+        tags = tags | {"mlflow.note.content": projection.run_note(record)}
         own, note = projection.own_tags(self.sweep), self.sweep.tracking.get("note")
         if self.single and note:
             own["mlflow.note.content"] = f"{note}\n\n{tags['mlflow.note.content']}"

@@ -98,7 +98,6 @@ def run_tags(record: RunRecord, weights_sha256: str | None) -> dict[str, str]:
         "harness.run_id": record.run_id,
         "harness.config_id": record.config_id,
         "harness.verdict": record.verdict,
-        "mlflow.note.content": run_note(record),
     }
     known = record.provenance
     for key in ("version", "data_sha256", "numerics", "platform", "calibration", *KEYS):

@@ -7,7 +7,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from harness.components.metrics import metric_of
-from harness.config.keys import unnest
+from harness.records.manifests import Configs
 from harness.records.ranking import best_runs
 from harness.records.record import CURVES, WEIGHTS
 from harness.records.searches import study_of
@@ -104,9 +104,7 @@ class SweepWriter(ChildWriter):
         if best:  # several where losses cannot be compared: the best of each
             tags["harness.best_run"] = ", ".join(self._id_of(run_id) or run_id for run_id in best)
         table = [row | {"mlflow_run_id": self._id_of(row["run_id"])} for row in rows]
-        settings = dict.fromkeys(
-            k for config in self.sweep.configs.values() for k in unnest(config)
-        )
+        settings = Configs.of(self.sweep.configs).settings()
         files = {
             "runs.parquet": pages.runs_parquet(table, settings, self.sweep.overrides),
             CURVES: self._all_curves(),
