@@ -29,7 +29,7 @@ class Boundary:
     """A network's output over a grid, with the points it was trained and validated on.
 
     output_YX: the logit at (x_X, y_Y); above 0 the label is +1. points: split -> (N, 2); labels:
-    split -> (N,) of -1 and +1; only splits that hold a point.
+    split -> (N,) of -1 and +1; outputs: split -> (N,), the logit; only splits that hold a point.
     """
 
     run_id: str
@@ -38,6 +38,7 @@ class Boundary:
     output_YX: NDArray[np.float64]
     points: Mapping[str, NDArray[np.float64]]
     labels: Mapping[str, NDArray[np.int64]]
+    outputs: Mapping[str, NDArray[np.float64]]
 
 
 def in_plane(data: Dataset) -> bool:
@@ -76,7 +77,8 @@ def boundary(
     grid = np.stack(np.meshgrid(x_X, y_Y), axis=-1).reshape(-1, 2)
     with torch.no_grad():
         output = net(torch.from_numpy(grid)).numpy().reshape(cells, cells)
+        outputs = {name: net(torch.from_numpy(x)).numpy()[:, 0] for name, x in points.items()}
     return Boundary(
         run_id=record.run_id, x_X=x_X, y_Y=y_Y, output_YX=output, points=points,
-        labels={name: getattr(data, name).y for name in held},
+        labels={name: getattr(data, name).y for name in held}, outputs=outputs,
     )  # fmt: skip

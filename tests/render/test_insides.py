@@ -7,12 +7,14 @@ import numpy as np
 import pytest
 
 from harness import plot_insides, train
+from harness.analysis.boundaries import boundary
 from harness.analysis.effects import Swept
 from harness.analysis.insides import insides
 from harness.analysis.table import table_of
 from harness.config.groups import Data, Init, Loss, Model, Reg, Train
 from harness.config.run import RunConfig
 from harness.errors import HarnessError
+from harness.numerics.digits import number
 from harness.records.durable import LedgerError
 from harness.render import report
 from harness.render.figures import style
@@ -167,6 +169,43 @@ def test_report_looks_inside_the_best_run_and_the_worst_start(words):
     share = words[1].summary["init/saturated/hidden.0"]
     assert f"start: hidden.0 {100 * share:.0f} %" in worst.panels[2].alt
     assert boundaries_figure(Swept(table_of(words))) is None  # no points
+
+
+def test_pictures_of_a_run_tell_layer_step_and_value(words):
+    best, worst = insides_figures(Swept(table_of(words)))
+    for figure, record in ((best, words[0]), (worst, words[1])):
+        assert {mark.runs for panel in figure.panels for mark in panel.marks} == {(record.run_id,)}
+        assert all(0 < len(panel.marks) <= 400 for panel in figure.panels)
+    marks = {panel.title: panel.marks for panel in best.panels}
+    for title, kind in (("Gradient spread", "grad/std"), ("Update to weight", "grad/update_ratio")):
+        told = {mark.where: mark.value for mark in marks[title]}
+        for name, (steps, values) in words[0].series.items():
+            if name.startswith(kind):
+                layer = name.rpartition("/")[2]
+                assert told[f"{layer}, step {steps[-1]:,}"] == number(float(values[-1]), 3)
+    assert {mark.value for mark in marks["Embedding"]} == set(words[0].symbols)
+    (first, *_) = insides(words[1], when="start")
+    counts = {
+        int(re.search(r"unit (\d+)", mark.where)[1]): mark.value
+        for mark in worst.panels[2].marks if mark.where.startswith(first.name)
+    }  # fmt: skip
+    want = [f"{count} of {len(first.saturated_EO)} examples" for count in first.saturated_EO.sum(0)]
+    assert counts == dict(enumerate(want))
+
+
+def test_points_of_a_boundary_tell_label_and_output(points):
+    figure = boundaries_figure(Swept(table_of(points[2:])))
+    (panel,) = figure.panels
+    one = boundary(points[2])
+    want = {
+        (f"{name}, label {label:+d}", number(float(output), 3))
+        for split, name in (("train", "training"), ("val", "validation"))
+        for label, output in zip(one.labels[split], one.outputs[split], strict=True)
+    }
+    told = {(mark.where, mark.value) for mark in panel.marks}
+    assert told <= want and len(told) > 10
+    share = np.mean((one.outputs["val"] > 0) == (one.labels["val"] > 0))
+    assert share == pytest.approx(points[2].summary["accuracy/val"])  # the output of that point
 
 
 def test_report_draws_boundaries_of_each_width(points):

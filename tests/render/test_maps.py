@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from harness.analysis.effects import Swept
+from harness.numerics.digits import number
 from harness.render.figures.maps import colours_of, map_figure, two_axes
 from harness.render.report import build
 from tests.support.synthetic_sweep import synthetic_table
@@ -62,6 +63,25 @@ def test_a_cell_a_run_and_divergence_in_its_own_colour(swept):
     assert np.array_equal(lost.all(axis=1), lost.any(axis=1))
     count = sum(above) * len(SCALES)
     assert f"{count} runs diverged" in figure.caption
+
+
+def test_marks_are_spread_over_the_map_and_tell_their_runs(swept):
+    """At most 19 x 19 cells and the lowest one, each with the loss that its own run logged."""
+    (panel,) = map_figure(swept).panels
+    assert panel.what == "nll/val"
+    runs = swept.runs.set_index("run_id")
+    assert len(panel.marks) in (19 * len(RATES), 19 * len(RATES) + 1)
+    places = set()
+    for mark in panel.marks:
+        (run_id,) = mark.runs
+        row = runs.loc[run_id]
+        lost = row["verdict"] == "diverged"
+        assert mark.value == ("diverged" if lost else number(row["nll/val"], 4))
+        places.add((row["init.weight_scale"], mark.x))
+        assert (mark.where != "") == (row["nll/val"] == runs["nll/val"].min())
+    ordered = sorted(places)
+    assert [x for _, x in ordered] == sorted(x for _, x in ordered)  # larger scales to the right
+    assert len(ordered) == len({x for _, x in ordered}) in (19, 20)
 
 
 def test_large_rates_lie_on_top(swept):

@@ -13,8 +13,9 @@ from matplotlib.colors import to_rgba
 
 from harness.analysis.boundaries import Boundary, boundary
 from harness.errors import ConfigError
+from harness.numerics.digits import number
 from harness.render.figures import style
-from harness.render.figures.marks import Drawing
+from harness.render.figures.marks import Drawing, drawing_of
 from harness.render.figures.selection import most
 
 if TYPE_CHECKING:
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 
 SIDES = {-1: (style.OKABE_ITO[0], "o"), 1: (style.OKABE_ITO[1], "s")}
 POINTS = 300  # of one split drawn in one panel: a page must stay small
+TOLD = 150  # of them, under the pointer
+NAMES = {"train": "training", "val": "validation"}
 BANDS, FAINTEST, STRONGEST = 5, 0.10, 0.42  # of each side; opacity suits light and dark pages
 
 
@@ -62,7 +65,7 @@ def plot_boundary(
 
 
 def draw_boundary(axes: Axes, one: Boundary) -> None:
-    """Field, zero line and points on axes of equal scale."""
+    """Field, zero line and points on axes of equal scale; a drawing of one run tells its points."""
     axes.grid(visible=False)
     box = (one.x_X[0], one.x_X[-1], one.y_Y[0], one.y_Y[-1])
     _field(axes, one)
@@ -86,6 +89,20 @@ def draw_boundary(axes: Axes, one: Boundary) -> None:
     axes.set_ylim(box[2], box[3])
     axes.set_xlabel("first input")
     axes.set_ylabel("second input")
+    _tell(axes, one)
+
+
+def _tell(axes: Axes, one: Boundary) -> None:
+    """The points that are drawn: split, label and output."""
+    drawing = drawing_of(axes)
+    if drawing is None:
+        return
+    drawing.what = "output"
+    for split, points in one.points.items():
+        kept = most(len(points), TOLD)
+        values = [number(output, 3) for output in one.outputs[split][kept].tolist()]
+        where = [f"{NAMES[split]}, label {label:+d}" for label in one.labels[split][kept].tolist()]
+        drawing.tell(axes, points[kept, 0], points[kept, 1], values, where)
 
 
 def _field(axes: Axes, one: Boundary) -> None:

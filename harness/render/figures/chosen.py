@@ -64,6 +64,7 @@ def boundaries_figure(swept: Swept) -> style.Figure | None:
                 missing.append(str(error))
                 continue
             figure, axes = style.canvas()
+            figure.about = record.run_id
             draw_boundary(axes, one)
             alt = f"Decision boundary of run {record.run_id[:8]}, {title}"
             if "accuracy/val" in record.summary:
@@ -110,6 +111,7 @@ def _insides(
         panels = []
         for place, picture in enumerate(pictures):
             figure = Drawing(figsize=(style.WIDTH, style.HEIGHT))
+            figure.about = record.run_id
             picture.draw(figure)
             prefix = f"{'in' if whole else 'is'}{place}-"
             panels.append(style.panel(figure, title=picture.title, alt=picture.alt, prefix=prefix))

@@ -15,6 +15,12 @@ from matplotlib.ticker import MaxNLocator
 
 from harness.analysis.insides import Histogram, Layer, embedding_in_plane
 from harness.render.figures import style
+from harness.render.figures.inside_marks import (
+    tell_densities,
+    tell_line,
+    tell_symbols,
+    tell_units,
+)
 from harness.render.figures.selection import most
 
 if TYPE_CHECKING:
@@ -103,6 +109,7 @@ def saturation_picture(looks: Looks) -> Picture | None:
             kept = _shown([layer.name for layer in layers])
             shown = [layer for layer in layers if layer.name in kept]
             _maps(axes, shown)
+            tell_units(axes, when, shown)
             shares = ", ".join(_percent(layer.saturated) for layer in shown)
             axes.set_title(f"{when}: {shares}", loc="left", fontsize=8, pad=3)
         several[-1].set_xlabel("units, layer by layer")
@@ -161,11 +168,10 @@ def embedding_picture(table_VI: NDArray[np.float64], symbols: Sequence[str]) -> 
     def draw(figure: Figure | SubFigure) -> None:
         (axes,) = style.axes_in(figure)
         axes.plot(place_V2[:, 0], place_V2[:, 1], "o", color=style.GRID, markersize=9)
-        for (x, y), symbol in list(zip(place_V2.tolist(), symbols, strict=True))[:SYMBOLS]:
-            axes.text(
-                x, y, _visible(symbol), ha="center", va="center_baseline", fontsize=8,
-                parse_math=False,
-            )  # fmt: skip
+        shown = [_visible(symbol) for symbol in symbols[:SYMBOLS]]
+        for (x, y), symbol in zip(place_V2[:SYMBOLS].tolist(), shown, strict=True):
+            axes.text(x, y, symbol, ha="center", va="center_baseline", fontsize=8, parse_math=False)
+        tell_symbols(axes, place_V2[:SYMBOLS], shown)
         axes.margins(0.08)
         for label, which in ((axes.set_xlabel, 0), (axes.set_ylabel, 1)):
             part = " dimension" if share is None else f" component ({100 * share[which]:.0f} %)"
@@ -200,6 +206,7 @@ def _lines(
         steps, values = lines[name]
         axes.plot(steps, values, color=tones[name], marker="o" if len(steps) == 1 else None)
         ends.append((float(values[-1]), name, tones[name]))
+        tell_line(axes, name, (steps, values))
     axes.set_xlim(left=0)
     axes.set_xlabel("training step")
     return axes, ends
@@ -222,6 +229,7 @@ def _densities(
         edge = PEAK * max(float(np.sort(h.density_B)[-3]) for _, h in shown)
         cut = 0 < edge < highest
         axes.set_ylim(0, edge if cut else 1.08 * highest)
+        tell_densities(axes, when, shown)
         axes.set_title(f"{when}{', peaks cut' if cut else ''}", loc="left", fontsize=8, pad=3)
         axes.yaxis.set_major_locator(MaxNLocator(3))
         axes.set_ylabel("density")

@@ -20,13 +20,18 @@ from numpy.typing import NDArray
 from harness.analysis.levels import MOST_LEVELS
 from harness.numerics.digits import number
 from harness.render.figures import style
-from harness.render.figures.selection import facets
+from harness.render.figures.marks import POINTS
+from harness.render.figures.selection import facets, most
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
     from harness.analysis.effects import Swept
+    from harness.render.figures.marks import Drawing
 
 SIDE = 5.2  # inches of the map itself
 LOST = "#d45d00"  # all but the vermilion of Okabe and Ito, whose own code the page's scheme varies
+ACROSS = 19  # marks each way under the pointer, evenly spread, and the best cell: at most 400
 MEASURES = ("nll/val", "nll/train")  # the loss reached, at the last step; the first that is known
 
 
@@ -42,6 +47,16 @@ class Axis:
     def log(self) -> bool:
         """Whether a log axis suits."""
         return bool(self.values[0] > 0 and self.values[-1] / self.values[0] >= 5)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Part:
+    """What one panel shows: its heading, which runs are its own, and `cells` of these."""
+
+    heading: str
+    mask: Any
+    mean_YX: NDArray[np.float64]
+    lost_YX: NDArray[np.float64]
 
 
 def two_axes(swept: Swept) -> tuple[Axis, Axis] | None:
@@ -72,21 +87,22 @@ def map_figure(swept: Swept) -> style.Figure | None:
     if axes is None or metric is None:
         return None
     x, y = axes
-    groups = facets(swept, [x.name, y.name], limit=4)
-    grids = [cells(swept, metric, x, y, mask) for *_, mask in groups]
-    known = np.concatenate([grid[0][np.isfinite(grid[0])] for grid in grids])
+    parts = []
+    for _, heading, mask in facets(swept, [x.name, y.name], limit=4):
+        mean, lost = cells(swept, metric, x, y, mask)
+        parts.append(Part(heading=heading, mask=mask, mean_YX=mean, lost_YX=lost))
+    known = np.concatenate([part.mean_YX[np.isfinite(part.mean_YX)] for part in parts])
     limits = float(known.min()), _highest(swept, known)
     with style.draw():
         panels = [
-            _panel(grid, axes, limits, heading, metric, f"m{i}-")
-            for i, ((_, heading, _), grid) in enumerate(zip(groups, grids, strict=True))
+            _panel(swept, part, axes, limits, metric, f"m{i}-") for i, part in enumerate(parts)
         ]
-    lost = int((swept.runs["verdict"] == "diverged").sum())
+    count = int((swept.runs["verdict"] == "diverged").sum())
     return style.Figure(
         name="map", title="Map of trainability", panels=panels,
         caption=f"`{metric}` at the last step ({swept.unit}) of {len(swept.runs):,} runs over "
         f"`{x.name}` and `{y.name}`: brighter is lower, the darkest is {number(limits[1])} and "
-        f"above. Orange: {lost:,} runs diverged.",
+        f"above. Orange: {count:,} runs diverged.",
     )  # fmt: skip
 
 
@@ -114,6 +130,31 @@ def cells(
     return mean.reshape(shape), share.reshape(shape)
 
 
+def _tell(figure: Drawing, axes: Axes, swept: Swept, part: Part, over: tuple[Axis, Axis]) -> None:
+    """Marks on cells evenly spread and on the lowest: the loss reached there, and its runs."""
+    mean_YX, (x, y) = part.mean_YX, over
+    rows, columns = (most(len(axis.values), ACROSS) for axis in (y, x))
+    shown = np.zeros(mean_YX.shape, bool)
+    shown[np.ix_(rows, columns)] = True
+    lowest = (-1, -1)
+    if np.isfinite(mean_YX).any():
+        lowest = divmod(int(np.nanargmin(mean_YX)), mean_YX.shape[1])
+        shown[lowest] = True
+    owners: dict[tuple[int, int], list[str]] = {}
+    for at in np.flatnonzero(part.mask & shown[y.codes, x.codes]).tolist():
+        place = int(y.codes[at]), int(x.codes[at])
+        owners.setdefault(place, []).append(str(swept.runs["run_id"].iat[at]))
+    values = []
+    for place in owners:
+        known = number(float(mean_YX[place]), 4) if np.isfinite(mean_YX[place]) else "no value"
+        values.append("diverged" if part.lost_YX[place] >= 0.5 else known)
+    where = ["the lowest of this map" if place == lowest else "" for place in owners]
+    up, across = np.array(list(owners)).T
+    figure.note(axes, across, up, owners.values(), values, where)
+    box, half = axes.get_window_extent(), POINTS / figure.dpi / 2
+    figure.reach = (half * box.width / len(columns), half * box.height / len(rows))
+
+
 def _highest(swept: Swept, known: NDArray[np.float64]) -> float:
     """Where the scale ends: the loss of equal logits where it is that, else almost the highest."""
     equal = swept.known("init/loss_uniform")
@@ -136,10 +177,10 @@ def colours_of(
 
 
 def _panel(
-    grid: tuple[Any, Any], over: tuple[Axis, Axis], limits: tuple[float, float], heading: str,
-    metric: str, prefix: str,
+    swept: Swept, part: Part, over: tuple[Axis, Axis], limits: tuple[float, float], metric: str,
+    prefix: str,
 ) -> style.Panel:  # fmt: skip
-    (mean, lost), (x, y) = grid, over
+    mean, lost, heading, (x, y) = part.mean_YX, part.lost_YX, part.heading, over
     figure, axes = style.canvas(right=0.95, width=SIDE + 0.95, height=SIDE)
     axes.grid(visible=False)
     axes.imshow(colours_of(mean, lost, limits), origin="lower", aspect="auto", interpolation="none")
@@ -148,6 +189,8 @@ def _panel(
         (axes.set_xticks if which == "x" else axes.set_yticks)(at, labels)
     axes.set_xlabel(x.name)
     axes.set_ylabel(y.name)
+    figure.what = metric
+    _tell(figure, axes, swept, part, over)
     box = axes.get_position()
     scale = figure.add_axes((box.x1 + 0.025, box.y0, 0.03, box.height * 0.8))
     scale.grid(visible=False)

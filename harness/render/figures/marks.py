@@ -23,6 +23,12 @@ REACH = (9.0, 9.0)  # points around a mark that are its own
 MOST = 400  # marks of one panel; of more, as many spread evenly
 
 
+def drawing_of(axes: Axes) -> Drawing | None:
+    """The drawing that these axes fill, if it is about one run; None in a part of a figure."""
+    figure = axes.figure
+    return figure if isinstance(figure, Drawing) and figure.about else None
+
+
 class Mark(NamedTuple):
     """One mark of a finished drawing: its place in points from the upper left, runs and value.
 
@@ -48,10 +54,10 @@ class Drawing(Figure):
     """A matplotlib figure that a notebook shows without pyplot, and that knows its marks.
 
     what: what the values of its marks are, such as a metric's name; reach: how far around a mark a
-    pointer may be, in points across and up.
+    pointer may be, in points across and up. about: the id of the one run that it shows, if so.
     """
 
-    what = ""
+    what = about = ""
     reach = REACH
 
     def _repr_png_(self) -> bytes:
@@ -78,6 +84,17 @@ class Drawing(Figure):
             values=[(value, words) for _, _, value, words in met],
         )  # fmt: skip
         self.noted = [*getattr(self, "noted", ()), noted]
+
+    def tell(
+        self,
+        axes: Axes,
+        x: ArrayLike,
+        y: ArrayLike,
+        values: Sequence[str],
+        where: Iterable[str] = (),
+    ) -> None:
+        """Marks of the run that this drawing is about, as `note`."""
+        self.note(axes, x, y, [(self.about,)] * len(values), values, where)
 
     def marks(self) -> list[Mark]:
         """All marks inside their axes, from left to right, at most MOST."""
