@@ -57,6 +57,17 @@ def test_python_blocks_of_the_docs_run(page, tmp_path, monkeypatch):
     run(page, {"__name__": "docs"})
 
 
+def test_every_link_leads_somewhere():
+    pages = [*PAGES, *ROOT.glob("experiments/**/*.md"), ROOT / "CHANGELOG.md"]
+    links = [
+        (page, target) for page in pages
+        for target in re.findall(r"\]\(([^)#\s]+)", page.read_text(encoding="utf-8"))
+        if "://" not in target
+    ]  # fmt: skip
+    assert len(links) > 50
+    assert [link for link in links if not (link[0].parent / link[1]).exists()] == []
+
+
 def test_a_wrong_result_is_noticed(tmp_path):
     page = tmp_path / "page.md"
     page.write_text("```python\nprint(1 + 1)  # 3\n```\n", encoding="utf-8")
