@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from harness.config.run import ResolvedInit
     from harness.theory.overlap import Facts
 
-Z_LIMIT = 4.0  # beyond it the network is not what the config says
+Z_LIMIT = 4.0  # the most that chance gives; farther off the network is not what the config says
 # Each layer adds up to 5 / fan-in to the relative variance of the logits' variance over draws
 # (a relu layer exactly that). Beyond NARROW the draws of a net are skewed, and wider than sd says.
 NARROW = 0.2
@@ -155,7 +155,9 @@ def _words(kind: StartKind, measured: float, e: InitialLoss, z: float | None, si
     spread = "" if e.sd is None else f" +- {e.sd:.2g}"
     expected = "" if e.expected is None else f", {e.expected:.4g}{spread} expected"
     if z is not None:
-        expected += f" (z = {z:.1f})"
+        # between the limits: a number that in an ordinary net would mean a fault
+        chance = f"; up to {e.z_limit:.1f} is chance in so narrow or deep a net"
+        expected += f" (z = {z:.1f}{chance if abs(size) > Z_LIMIT else ''})"
     if kind == "not what the config says":
         score = f"z = {size:.0f}" if z is not None else "no draw can differ"
         return (
@@ -170,7 +172,8 @@ def _words(kind: StartKind, measured: float, e: InitialLoss, z: float | None, si
             "alone (init.output_scale=0) are harmless."
         )
     if kind == "confident and wrong":
-        return f"{kind}: {times}; {e.advice}"
+        told = f": {measured:.4g}{expected}, {times}" if abs(size) > Z_LIMIT else f": {times}"
+        return f"{kind}{told}; {e.advice}"
     if kind == "somewhat confident":
         return f"{kind}: {measured:.4g}{expected}, {times}; {e.advice}"
     word = kind if e.expected is not None else "near the uniform loss"

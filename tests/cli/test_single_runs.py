@@ -11,6 +11,7 @@ from harness.analysis.lookup import find_record
 from harness.analysis.places import places
 from harness.analysis.sources import read_sweep
 from harness.cli import main as cli
+from harness.config.settings import Tracking
 from harness.records.ledger import Ledger
 from harness.records.manifests import new_single, new_sweep
 from tests.support.made import made_record
@@ -123,6 +124,18 @@ def test_a_report_of_single_runs(runs, tmp_path, capsys):
     told(capsys, "report", runs[3].run_id, runs[4].run_id, "-o", "page.html")
     page = (tmp_path / "page.html").read_text()
     assert runs[3].run_id in page and page.count("<svg")
+
+
+def test_name_note_and_tags_are_in_list_and_report(runs, tmp_path, capsys):
+    own = Tracking(run_name="wide starts", note="Why wide?", tags={"team": "vision"}).kept({})
+    pair = {r.run_id: r.config for r in runs[2:4]}
+    sweep = Ledger("runs").write_sweep(new_sweep(pair, tracking=own))
+    told(capsys, "report", sweep.sweep_id, "-o", "page.html")
+    page = (tmp_path / "page.html").read_text()
+    for out in (page, told(capsys, "list").out):
+        assert all(word in out for word in ("wide starts", "Why wide?", "team", "vision")), out
+    newest = json.loads(told(capsys, "list", "--json").out)[0]
+    assert (newest["named"], newest["tags"]) == ("wide starts", {"team": "vision"})
 
 
 def test_into_joins_sweeps_alone(runs):

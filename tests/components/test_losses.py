@@ -222,6 +222,25 @@ def test_matched_gradients_are_equal_at_equal_logits(name, summed, V):
     assert_close(got - got.mean(-1, keepdim=True), want, rtol=0, atol=1e-15)
 
 
+@pytest.mark.parametrize(
+    ("name", "row"), [("bce", (0.5, -0.5)), ("mse", (0.0, -1.0))], ids=["bce", "mse"]
+)
+def test_what_matching_leaves_as_it_is(name, row):
+    """The whole row of a loss at 27 zero logits, by hand: (other symbols, the target).
+
+    The lengths and angles to cross-entropy's that docs/comparing.md gives.
+    """
+    V, zeros = 27, torch.zeros(1, 1, 27, dtype=torch.float64)
+    y = torch.tensor([[5]])
+    got = (gradient(name, zeros, y, None, False) * LOSSES.get(name).multiplier(V, False)).flatten()
+    want = torch.full((V,), row[0], dtype=torch.float64)
+    want[5] = row[1]
+    assert_close(got, want, rtol=0, atol=1e-15)
+    own = gradient("cross_entropy", zeros, y, None, False).flatten()
+    times, angle = (got.norm() / own.norm()).item(), F.cosine_similarity(got, own, dim=0).item()
+    assert (round(times, 2), round(angle, 2)) == {"bce": (2.65, 0.38), "mse": (1.02, 0.98)}[name]
+
+
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @cases
 def test_extreme_logits_stay_finite_and_right(name, summed, smooth, dtype):

@@ -73,3 +73,9 @@ def test_a_wrong_result_is_noticed(tmp_path):
     page.write_text("```python\nprint(1 + 1)  # 3\n```\n", encoding="utf-8")
     with pytest.raises(AssertionError, match=r"page\.md:2"):
         run(page, {})
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_a_test_that_a_page_names_is_there(page):
+    named = set(re.findall(r"\btests/[\w/]+\.py\b", page.read_text(encoding="utf-8")))
+    assert [path for path in sorted(named) if not (ROOT / path).is_file()] == []

@@ -368,6 +368,20 @@ def test_verdict_edges(census):
     assert found.z is None and found.kind == "as expected"
 
 
+def test_a_far_draw_of_a_narrow_or_deep_net_is_said_to_be_chance(census):
+    """Where the limit is wider than 4, a z in between is printed with it, and accuses no one."""
+    deep = RunConfig(model=Model(hidden=(50,) * 10, activation="relu"))
+    told = expected_initial_loss(deep, census)
+    assert told.z_limit > 9
+    far = verdict(told.expected + 9 * told.sd, told)
+    assert far.kind == "confident and wrong"
+    assert f"(z = 9.0; up to {told.z_limit:.1f} is chance in so narrow" in far.words
+    near = verdict(told.expected + 3 * told.sd, told)
+    assert "chance" not in near.words
+    beyond = verdict(told.expected + (told.z_limit + 1) * told.sd, told)
+    assert beyond.kind == "not what the config says" and "is chance" not in beyond.words
+
+
 def test_caveats_give_sizes(census):
     tiny = expected_initial_loss(
         RunConfig(model=Model(hidden=(4,), activation="relu"), init=Init(scheme="normal")), census
