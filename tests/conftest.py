@@ -1,8 +1,11 @@
-"""What every test finds as it was: logging, which a command run in this process may set up."""
+"""What every test finds as it was: logging, which a command may set up, and registered names."""
 
 import logging
 
 import pytest
+
+from harness.components import REGISTRIES
+from harness.components.registry import _CACHES
 
 
 def _loggers():
@@ -22,3 +25,15 @@ def logging_as_before():
             if not own and handler not in handlers.get(logger, ()):
                 logger.removeHandler(handler)
         logger.setLevel(levels.get(logger, logging.NOTSET))
+
+
+@pytest.fixture(autouse=True)
+def components_as_before():
+    """Take away the components that a test registers: another one lists what there is."""
+    before = {kind: dict(registry._registered) for kind, registry in REGISTRIES.items()}
+    yield
+    for kind, registry in REGISTRIES.items():
+        if registry._registered != before[kind]:
+            registry._registered = before[kind]
+            for clear in _CACHES:
+                clear()

@@ -7,7 +7,7 @@ import pytest
 from rich.console import Console
 from rich.table import Table
 
-from harness.render import console
+from harness.render import console, screen
 from harness.render.fitting import blocks, fit, fits
 from harness.render.printed import compare
 from tests.support.synthetic_sweep import synthetic_table
@@ -119,7 +119,8 @@ def row(place):
 
 
 def test_a_leaderboard_of_many_settings(capsys, monkeypatch):
-    monkeypatch.setattr(console, "WIDTH", 80)
+    monkeypatch.setattr(screen, "WIDTH", 80)
+    monkeypatch.delenv("COLUMNS", raising=False)
     rows = [row(i) for i in range(1, 4)]
     varying = [key for key in rows[0] if "." in key]
     console.leaderboard(rows, varying)
