@@ -87,6 +87,10 @@ def check_words(words: Sequence[str]) -> None:
 
 def _of_click(error: click.ClickException) -> str:
     context = getattr(error, "ctx", None)
+    if isinstance(error, click.NoSuchOption) and context is not None and context.parent is not None:
+        from harness.cli.near import no_flag
+
+        return str(no_flag(error.option_name, context=context))
     path = context.command_path if context is not None else "harness"
     return f"{error.format_message()} See {path} --help."
 

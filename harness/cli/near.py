@@ -79,12 +79,16 @@ def _said(names: Sequence[str]) -> str:
     return f" Did you mean {', '.join(names[:-1])} or {names[-1]}?"
 
 
-def no_flag(flag: str, others: Iterable[str], known: Sequence[str]) -> ConfigError:
-    """The ConfigError for a flag that the verb under way does not have, with the flags it has.
+def no_flag(
+    flag: str, others: Iterable[str] = (), known: Sequence[str] = (), *,
+    context: click.Context | None = None,
+) -> ConfigError:  # fmt: skip
+    """The ConfigError for a flag that a verb does not have, with the flags it has.
 
     others: flags that are read for every verb that takes settings; known: as in setting_meant.
+    context: the verb's; None: that under way.
     """
-    context = click.get_current_context(silent=True)
+    context = context or click.get_current_context(silent=True)
     verb = context.info_name if context is not None and context.parent is not None else "train"
     own = list(OWN_FLAGS.get(verb or "", ()))
     if context is not None:

@@ -200,14 +200,14 @@ def _train(work: _Work) -> tuple[dict[str, str], Report]:
         except HarnessError:
             tracker.close("KILLED", STOP_SECONDS)
             raise
-        report = _close(tracker, stop)
+        report = _close(tracker, stop, quiet=work.options.quiet)
         launch.end("tracking")
         if stop.signum:
             raise StoppedError(stop.signum)
     return failed, report
 
 
-def _close(tracker: NullTracker, stop: Stop) -> Report:
+def _close(tracker: NullTracker, stop: Stop, *, quiet: bool) -> Report:
     if stop.signum:
         left = STOPPED_BY - (time.monotonic() - stop.since)
         return tracker.close("KILLED", max(STOP_SECONDS, left))
@@ -216,7 +216,8 @@ def _close(tracker: NullTracker, stop: Stop) -> Report:
         ["writing the last runs to MLflow; Ctrl-C leaves them to `harness sync`."],
     )  # fmt: skip
     note.daemon = True
-    note.start()
+    if not quiet:
+        note.start()
     try:
         return tracker.close(stopping=stop.event.is_set)
     finally:

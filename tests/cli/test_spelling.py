@@ -58,6 +58,10 @@ def test_every_word_of_other_programs_means_a_setting_or_a_group():
         (["train", "--lr=.1"], ["Settings have no dashes: optim.lr=VALUE."]),
         (["train", "--confg-name=x"], ["Did you mean '--config-name'?"]),
         (["compare", "--byy", "x"], ["Did you mean '--by'?"]),
+        (
+            ["compare", "--plott"],
+            ["no flag of harness compare", "--by, ", "compare --help explains"],
+        ),
     ],
 )
 def test_an_unknown_flag_is_answered_with_the_flags_of_its_verb(words, said, capsys):

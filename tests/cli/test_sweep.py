@@ -4,6 +4,7 @@ import contextlib
 import os
 import signal
 import sys
+import threading
 import types
 from pathlib import Path
 
@@ -133,6 +134,21 @@ def test_finished_runs_are_skipped_but_told_to_the_new_parent(stand, capsys):
     assert outcome.values == [4.0, 5.0]
     assert sorted(kind for kind, _ in stand.told) == ["closed", "finished", "finished"]
     assert "1 of 2 runs are finished already" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("quiet", [False, True])
+def test_quiet_says_nothing_of_what_is_left_to_write(stand, capsys, monkeypatch, quiet):
+    """Where MLflow takes longer than the patience, here none."""
+
+    class AtOnce(threading.Timer):
+        start, cancel = threading.Timer.run, lambda self: None
+
+        def __init__(self, interval, function, args):
+            super().__init__(0, function, args)
+
+    monkeypatch.setattr(threading, "Timer", AtOnce)
+    run_jobs_of(configs({}), options=Options(quiet=quiet))
+    assert ("writing the last runs" in capsys.readouterr().err) is not quiet
 
 
 def test_a_failed_run_is_told_and_the_rest_go_on(stand, capsys):
