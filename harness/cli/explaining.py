@@ -22,8 +22,8 @@ WIDTH = 80
 HEAD = """\
 # Settings
 
-Every setting: what it means, what is allowed, its default. `harness explain optim.lr` says more of
-one, `harness explain optim` of a group. (Made by `python -m harness.cli.explaining`.)
+Every setting: what it means, what is allowed, its default. `harness explain optim.lr` says more
+about one, `harness explain optim` about a group. (Made by `python -m harness.cli.explaining`.)
 """
 
 

@@ -118,8 +118,8 @@ def applicable(axes: Axes, groups: Sequence[Sequence[str]]) -> list[Sequence[str
         absent = [key for key in group if key not in axes]
         if absent:
             raise ConfigError(
-                f"zip pairs {', '.join(group)}, but {absent[0]} is no axis of this grid; give it a "
-                f"list of as many values as {there[0]}.{_meant(absent[0], axes)}"
+                f"zip pairs {', '.join(group)}, but {absent[0]} is not an axis of this grid; give "
+                f"it a list of as many values as {there[0]}.{_meant(absent[0], axes)}"
             )
         lengths = {key: n for key in group if (n := len(axes[key])) > 1}
         if len(set(lengths.values())) > 1:
@@ -177,7 +177,7 @@ def _value(config: Mapping[str, Any], key: str) -> Any:
     ends = [name for name in flat if name.rpartition(".")[2] == key]
     if len(ends) == 1:
         return flat[ends[0]]
-    raise ConfigError(f"drop names {shown(key)}, which is no setting.{_meant(key, flat)}")
+    raise ConfigError(f"drop names {shown(key)}, which is not a setting.{_meant(key, flat)}")
 
 
 def _meant(key: str, known: Iterable[str]) -> str:

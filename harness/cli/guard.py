@@ -70,7 +70,7 @@ def check_yaml(path: Path) -> list[str]:
     """
     try:
         if path.stat().st_size > _LIMIT:
-            raise ConfigError(f"{path} has over {_LIMIT} bytes; that is no config.")
+            raise ConfigError(f"{path} has over {_LIMIT} bytes; that is not a config.")
         text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path} cannot be read as UTF-8 text: {error}.") from error

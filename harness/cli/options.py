@@ -82,7 +82,7 @@ def picture(_: click.Context, option: click.Parameter, value: str | None) -> str
 
 LEDGER = click.option(
     "--ledger", callback=folder, show_default="./runs", shell_complete=completing("files"),
-    help="Folder of the ledger; a ledger named here is the only place looked in.",
+    help="Folder of the ledger; a ledger named here is the only place searched.",
 )  # fmt: skip
 URI = click.option("--uri", help="MLflow's address; default: MLFLOW_TRACKING_URI, or ./mlflow.db.")
 STORE = click.option("--uri", help="Read this MLflow store, without a ledger unless one is named.")

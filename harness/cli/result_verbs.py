@@ -26,7 +26,7 @@ def list_(sweep: str | None, as_json: bool, ledger: str | None, uri: str | None)
 
 @cli.command()
 @click.argument("run", shell_complete=completing("runs"))
-@click.option("--config", is_flag=True, help="Print its config.yaml alone, which trains it again.")
+@click.option("--config", is_flag=True, help="Print only its config.yaml, which trains it again.")
 @click.option(
     "--plot", callback=picture, shell_complete=completing("files"),
     help="Draw its curves and boundary (.svg, .png, .pdf).",
@@ -64,7 +64,7 @@ def diff(first: str, second: str, as_json: bool, ledger: str | None, uri: str | 
 @click.argument("sweeps", nargs=-1, metavar="[SWEEP]...", shell_complete=completing("sweeps"))
 @click.option(
     "--by", multiple=True, metavar="KEY", shell_complete=completing("keys"),
-    help="One row a value of this setting, all else pooled; twice: a table of both.",
+    help="One row per value of this setting, all else pooled; twice: a table of both.",
 )  # fmt: skip
 @click.option(
     "--metric",
@@ -84,7 +84,7 @@ def diff(first: str, second: str, as_json: bool, ledger: str | None, uri: str | 
 @click.option(
     "--baseline", multiple=True, metavar="KEY=VALUE,...",
     shell_complete=completing("conditions"),
-    help="Differences to the runs that have these settings, paired by seed.",
+    help="Differences from the runs that have these settings, paired by seed.",
 )  # fmt: skip
 @click.option(
     "--sort",
@@ -129,7 +129,7 @@ def report(sweeps: tuple[str, ...], out: str | None, ledger: str | None, uri: st
 
 @cli.command()
 @click.argument("run", shell_complete=completing("runs"))
-@click.option("-n", "n", type=int, help="How many words, 20; of running text characters, 500.")
+@click.option("-n", "n", type=int, help="How many words (20), or characters of running text (500).")
 @click.option(
     "--temperature", type=float, default=1.0, show_default=True,
     help="Below 1 keeps to likely symbols, above 1 dares more; 0 always takes the likeliest.",

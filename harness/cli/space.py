@@ -43,7 +43,9 @@ class Dimension:
     def __post_init__(self) -> None:
         numbers = not self.choices
         if numbers and not (math.isfinite(self.low) and math.isfinite(self.high)):
-            raise ConfigError(f"{self.key}: an interval ends; allowed: finite numbers.")
+            raise ConfigError(
+                f"{self.key}: an interval has two finite ends; allowed: finite numbers."
+            )
         if numbers and not self.low < self.high:
             raise ConfigError(
                 f"{self.key}: the interval from {self.low:g} to {self.high:g} is empty; allowed: a "

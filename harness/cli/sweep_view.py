@@ -78,7 +78,7 @@ def sweep_tables(values: Mapping[str, Any]) -> list[tuple[str, Table]]:
     head.add_row("overrides", " ".join(values["overrides"]) or "-")
     launches = values["launches"]
     if not launches:
-        head.add_row("time", "not known: nothing of it was trained since times are kept")
+        head.add_row("time", "not known: none of it was trained since times were first kept")
         return [("", head)]
     trained = sum(launch["runs"] for launch in launches)
     processes = {launch["processes"] for launch in launches}

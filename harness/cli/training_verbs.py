@@ -97,7 +97,7 @@ def reproduce(run: str, as_json: bool, ledger: str | None, uri: str | None) -> i
 @cli.command(context_settings={"ignore_unknown_options": True})
 @OVERRIDES
 @JSON
-@click.option("--sweep", "grid", is_flag=True, help="A grid (a=1,2): one line a configuration.")
+@click.option("--sweep", "grid", is_flag=True, help="A grid (a=1,2): one line per configuration.")
 @click.option(
     "--plot",
     callback=picture,
@@ -127,7 +127,9 @@ def estimate(
 @OVERRIDES
 @click.option("--widths", default="32,64,128,256,512", show_default=True)
 @click.option("--depths", default="1,2,4", show_default=True, help="Hidden layers.")
-@click.option("--steps", default=10, show_default=True, help="Steps between the two looks.")
+@click.option(
+    "--steps", default=10, show_default=True, help="Training steps between the two measurements."
+)
 @click.option(
     "--plot",
     callback=picture,

@@ -90,7 +90,7 @@ class Data(Remembers):
 class Model(Remembers):
     """Shape of the network: embedding, hidden layers, output over the vocabulary."""
 
-    n_embd: int = knob(10, low=1, high=4096, unit="numbers a symbol", stacks=False)
+    n_embd: int = knob(10, low=1, high=4096, unit="numbers per symbol", stacks=False)
     hidden: tuple[int, ...] = knob(
         (200,), low=1, high=65536, unit="width of each hidden layer; [] is the linear net",
         stacks=False,
@@ -164,7 +164,7 @@ class Loss(Remembers):
 
 @dataclass(frozen=True, kw_only=True, repr=False)
 class Reg(Remembers):
-    """What holds the weights back."""
+    """Which regularizer, and how strong it is."""
 
     name: str = knob("none", component=PENALTIES)
     strength: float = knob(0.0, low=0.0, high=1e6)
@@ -189,7 +189,7 @@ class Reg(Remembers):
 
 @dataclass(frozen=True, kw_only=True, repr=False)
 class Optim(Remembers):
-    """How parameters move."""
+    """How gradients update the parameters."""
 
     name: str = knob("sgd", component=OPTIMIZERS, stacks=False)
     lr: float = knob(0.1, above=0.0, high=1e9)
@@ -257,7 +257,7 @@ class Optim(Remembers):
 
 @dataclass(frozen=True, kw_only=True, repr=False)
 class Train(Remembers):
-    """For how long, on how many examples at a time, and how often whole splits are looked at."""
+    """For how long, on how many examples at a time, and how often whole splits are evaluated."""
 
     steps: int = knob(2000, low=0, high=100_000_000, stacks=False)
     batch_size: int | str = knob(

@@ -24,7 +24,7 @@ SURROUNDINGS = ("tracking", "ledger", "halving")  # groups of settings that are 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
 class Tracking:
-    """What MLflow is told. `uri` null: MLFLOW_TRACKING_URI, or else ./mlflow.db (SQLite)."""
+    """What is written to MLflow. `uri` null: MLFLOW_TRACKING_URI, or else ./mlflow.db (SQLite)."""
 
     name: str = knob("mlflow", one_of=("mlflow", "off"), numeric=False)
     experiment: str = knob("harness", numeric=False)
@@ -139,7 +139,7 @@ class Halving:
 
 @dataclass(frozen=True, kw_only=True)
 class Search:
-    """How `harness search` looks for the best of a space. `trials` may be raised later."""
+    """How `harness search` tries the points of a space. `trials` may be raised later."""
 
     trials: int = knob(64, low=1, high=100_000, unit="points of the space", numeric=False)
     batch: int | str = knob("auto", numeric=False)

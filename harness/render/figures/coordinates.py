@@ -30,7 +30,7 @@ def plot_coordinates(table: pd.DataFrame, path: str | Path) -> Path:
     """
     path = Path(path)
     if path.suffix not in (".svg", ".png", ".pdf"):
-        raise ConfigError(f"{str(path)!r} names no kind of figure; allowed: .svg, .png, .pdf.")
+        raise ConfigError(f"{str(path)!r} names no format for a figure; allowed: .svg, .png, .pdf.")
     parts = _parts(table)
     steps = sorted({step for _, step, _ in parts})
     axes_names = list(dict.fromkeys(axis for axis, *_ in parts))

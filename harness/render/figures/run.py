@@ -54,7 +54,7 @@ def drawn(pictures: Sequence[Picture]) -> Drawing:
     """Pictures side by side on white paper, three a row; HarnessError where there is none."""
     if not pictures:
         raise HarnessError(
-            "there is nothing to draw: the run has no curves, and its network cannot be had."
+            "there is nothing to draw: the run has no curves, and its network is not at hand."
         )
     columns = min(COLUMNS, len(pictures))
     rows = -(-len(pictures) // columns)

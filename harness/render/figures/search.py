@@ -54,8 +54,8 @@ def history_figure(found: Study, unit: str) -> style.Figure | None:
     return style.Figure(
         name="search-history", title="The best so far", panels=panels,
         caption=f"`{found.metric}` of every trial (dots, mean over its seeds) in the order of the "
-        "search, and the lowest so far (line). Thin lines part the batches: the first is an even "
-        "design, each later one was chosen from all before it."
+        "search, and the lowest so far (line). Thin lines separate the batches: the first is an "
+        "even design, each later one was chosen from all before it."
         + (f" {lost} trial{'' if lost == 1 else 's'} diverged." if lost else ""),
         note="Triangles: trials above the upper edge, or diverged.",
     )  # fmt: skip

@@ -44,7 +44,7 @@ def settings_figure(swept: Swept, floors: Mapping[str, float]) -> style.Figure |
         caption=f"`{swept.metric}` of every configuration (mean over seeds) over one setting at a "
         "time, the most influential first. The line joins the best configuration at each value.",
         panels=panels,
-        note="Configurations in the worst tenth may lie above the upper edge; they stand there as "
+        note="Configurations in the worst tenth may lie above the upper edge; they appear there as "
         "triangles.",
     )  # fmt: skip
 
