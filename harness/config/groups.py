@@ -76,8 +76,8 @@ class Data(Remembers):
         for key, value, usual in (("end", self.end, "."), ("column", self.column, None)):
             if value != usual and key not in self.spec.reads:
                 raise ConfigError(
-                    f"data.{key} is {shown(value)}, which data={self.name} does not read; it "
-                    "belongs to data=file."
+                    f"data.{key} is {shown(value)}, which data={self.name} does not read; "
+                    "allowed: its default; data=file reads it."
                 )
 
     @property
