@@ -126,6 +126,19 @@ def test_no_module_imports_one_that_stands_later(name):
     assert not later
 
 
+def test_no_module_asks_the_front_door():
+    """`harness.plot` and the like lead anywhere; only the version is at home there."""
+    own = {name.partition(".")[0] for name in MODULES} | {"__version__"}
+    asked = []
+    for name, path in MODULES.items():
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Import):
+                asked += [name for alias in node.names if alias.name == "harness"]
+            elif isinstance(node, ast.ImportFrom) and node.module == "harness":
+                asked += [name for alias in node.names if alias.name not in own]
+    assert asked == []
+
+
 def test_no_circles():
     """Not even between modules of one package, nor by imports inside functions."""
     graph = {name: imported(path)[0] - {name} for name, path in MODULES.items() if name}

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from harness import __version__
 from harness.components.metrics import shown_in
 from harness.config.automatic import spelled
 from harness.config.foreign import recall
@@ -33,8 +34,6 @@ from harness.system import KEYS
 if TYPE_CHECKING:
     import pandas as pd
     import torch
-
-    import harness
 
 CURVES, WEIGHTS = "curves.parquet", "weights.safetensors"  # files of a run, wherever it is saved
 BRIEF = ("init/loss_measured", "nll/train", "nll/val")  # what a record says of itself
@@ -104,12 +103,6 @@ class RunRecord:
 
         columns = {name: pd.Series(y, index=x) for name, (x, y) in self.series.items()}
         return pd.DataFrame(columns).rename_axis("step").sort_index()
-
-    def plot(self) -> harness.Drawing:
-        """Learning curves as a matplotlib figure; `harness.plot` draws several runs together."""
-        import harness
-
-        return harness.plot(self)
 
     def to_plain(self) -> dict[str, Any]:
         """Everything but curves and weights, as JSON values; `from_plain` is the way back."""
@@ -265,10 +258,8 @@ def environment() -> dict[str, Any]:
     """Code and machine a run came from, as JSON values; the git state is this package's own."""
     from importlib.metadata import PackageNotFoundError, version
 
-    import harness
-
     out: dict[str, Any] = {
-        "version": harness.__version__,
+        "version": __version__,
         "python": platform.python_version(),
         "platform": platform.platform(),
         "machine": platform.machine(),

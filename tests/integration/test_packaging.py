@@ -115,7 +115,7 @@ share: float = first.summary["accuracy/val"]
 same: RunConfig = first.config
 module: torch.nn.Module = first.module()
 curves: Drawing = plot(records, metric="loss")
-first.plot().savefig("curves.pdf", metadata={"Title": records_frame(records).to_csv()})
+plot(first).savefig("curves.pdf", metadata={"Title": records_frame(records).to_csv()})
 compare(records).plot().suptitle(str(first.curves()["nll/val"].min()))
 drawn: list[str] = [one.word for one in sample(first, 3)[0]]
 plot_boundary(records).savefig("boundary.png")

@@ -21,7 +21,7 @@ def labels(figure):
 
 def test_a_record_draws_its_own_curves():
     record = made_record(seed=2)
-    figure = record.plot()
+    figure = plot(record)
     assert isinstance(figure, Figure)
     (axes,) = figure.axes
     drawn = [line.get_ydata() for line in axes.lines if len(line.get_ydata()) == 5]
