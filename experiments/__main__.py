@@ -11,10 +11,13 @@ nothing anew.
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 import time
 from pathlib import Path
 from types import ModuleType
+
+import matplotlib as mpl
 
 from experiments.lab import DIGITS, Lab, load, quote, quoted, rows_of, studies
 from harness.errors import HarnessError
@@ -54,11 +57,13 @@ def left_out(name: str, module: ModuleType) -> bool:
 
 def study(name: str, module: ModuleType, ledger: Path) -> None:
     """Train, write, draw and quote one study."""
+    os.environ.setdefault("SOURCE_DATE_EPOCH", "0")  # the date that matplotlib writes into a file
     folder, lab = studies()[name], Lab(name, ledger)
     module.results(lab).to_csv(folder / "results.csv", index=False, float_format=DIGITS)
     rows = rows_of(folder)
     if hasattr(module, "draw"):
-        module.draw(rows, lab, folder)
+        with mpl.rc_context({"svg.hashsalt": name}):  # the same rows give the same file
+            module.draw(rows, lab, folder)
     text = quoted(module, rows)
     quote(folder, text)
     print(text)
