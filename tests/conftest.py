@@ -28,6 +28,12 @@ def logging_as_before():
 
 
 @pytest.fixture(autouse=True)
+def width_of_no_terminal(monkeypatch):
+    """Tables are as wide as without a terminal, whatever COLUMNS was when the tests began."""
+    monkeypatch.delenv("COLUMNS", raising=False)
+
+
+@pytest.fixture(autouse=True)
 def components_as_before():
     """Take away the components that a test registers: another one lists what there is."""
     before = {kind: dict(registry._registered) for kind, registry in REGISTRIES.items()}
