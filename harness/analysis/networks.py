@@ -57,7 +57,7 @@ def network_at(record: RunRecord, when: When, data: Dataset) -> TrainedNet:
         raise ConfigError(f"when is {shown(when)}; allowed: {', '.join(WHEN)}.")
     if when == "start":
         numerics = record.provenance.get("numerics", NUMERICS)
-        if numerics != NUMERICS:
+        if str(numerics) != str(NUMERICS):  # a tag of MLflow's is text
             raise HarnessError(
                 f"run {record.run_id} was drawn by version {numerics} of the numerics, which is "
                 f"{NUMERICS} here; its start cannot be drawn again."

@@ -117,7 +117,7 @@ def test_as_a_process(tmp_path):
         )
     ]
     done = harness("train", "--help", cwd=tmp_path)
-    assert done.returncode == 0 and " main, " in done.stdout and " smoke" in done.stdout
+    assert done.returncode == 0 and " main," in done.stdout and " smoke" in done.stdout
     assert "conf/experiment" in done.stdout
 
 

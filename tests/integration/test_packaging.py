@@ -92,7 +92,8 @@ import torch
 from harness import (
     ConfigError, Data, DataError, Dataset, Drawing, Engine, HarnessError, Init, InitSpec, Ledger,
     Loss, LossSpec, Model, Optim, Reg, RunConfig, RunRecord, Tracking, Train, compare,
-    expected_initial_loss, load_data, load_run, plot, plot_boundary, read_sweep, records_frame,
+    expected_initial_loss, load_data, load_run, plot, plot_boundary, plot_insides,
+    read_sweep, records_frame,
     register, run_config, sample, train,
 )
 
@@ -119,6 +120,7 @@ plot(first).savefig("curves.pdf", metadata={"Title": records_frame(records).to_c
 compare(records).plot().suptitle(str(first.curves()["nll/val"].min()))
 drawn: list[str] = [one.word for one in sample(first, 3)[0]]
 plot_boundary(records).savefig("boundary.png")
+plot_insides(first).savefig("insides.png")
 by_name: Loss = RunConfig(loss="mse", reg="l2").loss
 expected = expected_initial_loss(same, load_data(same.data)).expected
 if expected is not None:

@@ -199,20 +199,25 @@ def test_only_the_best_weights_are_kept_where_that_is_asked(here, capsys):
 
 
 def interrupted(folder, number=signal.SIGKILL, *, words=LONG, group=True):
-    """A long sweep that dies once every run has a checkpoint; the steps these stand at."""
+    """A long sweep that dies once every run has a checkpoint on its way; where these stand."""
     process = start(*words, cwd=folder)
     ledger = Ledger(folder / "runs")
+
+    def reached():
+        return {
+            path.stem: ledger.load_checkpoint(path.stem)["step"]
+            for path in (folder / "runs/checkpoints").glob("*.ckpt")
+        }
+
     wait_for(lambda: len(list((folder / "runs/checkpoints").glob("*.ckpt"))) == 4, process)
+    wait_for(lambda: all(reached().values()), process)
     assert not ledger.run_ids()
     if group:
         kill_group(process)
     else:
         os.kill(process.pid, number)
         process.wait(20)
-    return {
-        path.stem: ledger.load_checkpoint(path.stem)["step"]
-        for path in (folder / "runs/checkpoints").glob("*.ckpt")
-    }
+    return reached()
 
 
 @pytest.fixture(scope="module")
