@@ -9,11 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any, Literal
 
 from harness.components.losses import LOSSES
-from harness.components.metrics import metric_of
+from harness.components.metrics import untimed
 from harness.numerics.digits import fixed
 from harness.numerics.folding import Estimate, estimate
 from harness.records import partial
@@ -201,17 +200,14 @@ def fingerprint(rows: Sequence[Row]) -> tuple[Any, ...]:
     One of which a run diverged is like no other: what tells it from them is what it lacks.
     """
     runs = [
-        (str(row["verdict"]), *((k, row[k]) for k in _shared(tuple(row)) if _is_number(row[k])))
+        (
+            str(row["verdict"]),
+            *((k, row[k]) for k in untimed(tuple(row)) if "/" in k and _is_number(row[k])),
+        )
         for row in rows
     ]
     own = tuple(row["run_id"] for row in rows if ended_early(row) == partial.DIVERGED)
     return (own, *sorted(runs))
-
-
-@lru_cache(maxsize=64)  # the rows of a sweep have the same columns
-def _shared(columns: tuple[str, ...]) -> tuple[str, ...]:
-    """The metrics (name/split) among these columns that equal runs share, sorted."""
-    return tuple(sorted(key for key in columns if "/" in key and not metric_of(key).timing))
 
 
 def _is_number(value: Any) -> bool:

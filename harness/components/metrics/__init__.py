@@ -137,6 +137,17 @@ def _shown_in(
     return tuple(name for name in in_order(names) if view in _views(name, known))
 
 
+def untimed(names: tuple[str, ...]) -> tuple[str, ...]:
+    """Of these metrics, sorted, those that are no measure of time: equal runs agree in them."""
+    return _untimed(names, offered())
+
+
+@forgetful
+@lru_cache(maxsize=64)  # the rows of a sweep have the same columns
+def _untimed(names: tuple[str, ...], known: tuple[bool, tuple[str, ...]]) -> tuple[str, ...]:
+    return tuple(sorted(name for name in names if not _known(name, known).timing))
+
+
 def _views(name: str, known: tuple[bool, tuple[str, ...]]) -> tuple[str, ...]:
     family, _, split = name.rpartition("/")
     spec = _known(name, known)
