@@ -56,24 +56,19 @@ class Lab:
     """Where a study's runs are trained and kept.
 
     ledger: its folder. small: settings added to every command, to make it small. extra: settings
-    added to every command, such as tracking=off. asked: the commands, as a reader would type them.
-    kept: what the figures need beside the rows, such as a SweepTable.
+    added to every command, such as tracking=off. kept: what the figures need beside the rows, such
+    as a SweepTable.
     """
 
     study: str
     ledger: Path = Path("runs")
     small: tuple[str, ...] = ()
     extra: tuple[str, ...] = ()
-    asked: list[str] = field(default_factory=list)
     kept: dict[str, Any] = field(default_factory=dict)
 
     def sweep(self, *settings: str) -> SweepTable:
         """The sweep of these settings, trained unless it is there already."""
         return self._table("sweep", self._sized(settings))
-
-    def search(self, *settings: str) -> SweepTable:
-        """The runs of this search, trained unless they are there already."""
-        return self._table("search", self._sized(settings))
 
     def confirm(self, sweep: SweepTable, *, top: int, seeds: int) -> SweepTable:
         """The `top` best configurations of a sweep, each on as many fresh seeds."""
@@ -94,8 +89,7 @@ class Lab:
 
     def _table(self, verb: str, words: Sequence[str]) -> SweepTable:
         """The sweep that a command trains or finds; SystemExit with its code where it fails."""
-        self.asked.append(shlex.join(["harness", verb, *words]))
-        print(f"$ {self.asked[-1]}", file=sys.stderr, flush=True)
+        print("$", shlex.join(["harness", verb, *words]), file=sys.stderr, flush=True)
         command = [sys.executable, "-m", "harness", verb, *words]
         done = subprocess.run(command, check=False, stdout=subprocess.PIPE, text=True)
         if done.returncode:

@@ -89,7 +89,6 @@ def _nets(lab: Lab, splits: range) -> dict[tuple[int, float], Array]:
         for split in splits for strength in STRENGTHS
     ]  # fmt: skip
     tracking = None if "tracking=off" in lab.extra else Tracking(experiment=lab.study)
-    lab.asked.append(f"train({len(runs)} runs)")
     out = {}
     for record in train(runs, ledger=lab.ledger, tracking=tracking):
         logits = record.module()(torch.arange(27)[:, None]).detach().double()

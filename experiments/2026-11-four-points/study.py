@@ -88,7 +88,6 @@ def _behind_tanh(lab: Lab, like: RunConfig, seeds: int) -> list[Any]:
     plain["loss"] = {"name": "tanh_squared_error", "batch_reduction": "sum"}
     runs = [run_config({**plain, "seed": seed}) for seed in range(seeds)]
     tracking = None if "tracking=off" in lab.extra else Tracking(experiment=lab.study)
-    lab.asked.append(f"train({len(runs)} runs)")
     return train(runs, ledger=lab.ledger, tracking=tracking)
 
 

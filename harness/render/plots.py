@@ -19,14 +19,13 @@ from harness.config.run import RunConfig, varying
 from harness.errors import ConfigError, shown
 from harness.records.record import RunRecord
 from harness.render.figures import style
-from harness.render.figures.curves import limits_of
+from harness.render.figures.curves import after_the_start, frame
 from harness.render.figures.expected import start_drawing
 from harness.render.figures.marks import Drawing
-from harness.render.figures.selection import floor_lines, most
+from harness.render.figures.selection import most
 
 LINES = 12  # runs drawn in one figure of curves
 ROWS = 40  # of a comparison, best first
-LETTERS = 56  # of a line's label
 SPLITS = {"val": "validation", "train": "training"}
 ALLOWED = "a RunRecord, a list of them, a comparison, a RunConfig or a table that read_sweep gives"
 
@@ -71,7 +70,6 @@ def _curves(records: Sequence[RunRecord], metric: str) -> Drawing:
     shorter = short_names(keys)
     flats = [one.config.flat() for one in chosen]
     labels = [", ".join(f"{shorter[k]}={text(f[k])}" for k in keys) or "" for f in flats]
-    labels = [label if len(label) <= LETTERS else label[: LETTERS - 1] + "…" for label in labels]
     alone = len(chosen) == 1
     floors = _floors(records) if metric == "nll" else {}
     with style.draw():
@@ -86,20 +84,15 @@ def _curves(records: Sequence[RunRecord], metric: str) -> Drawing:
                 dashed = name.endswith("/train") and len(names) > 1
                 axes.plot(steps, values, color=tone, linestyle=(0, (4, 2)) if dashed else "-",
                           linewidth=1.1 if dashed else 1.7)  # fmt: skip
-                late += values[len(values) // 20 + 1 :].tolist() or values.tolist()
+                late += after_the_start(values)
             for name in own if alone else own[:1]:
                 split = SPLITS.get(name.rpartition("/")[2], "")
                 ends.append((float(record.series[name][1][-1]), split if alone else label, tone))
-        low, high = limits_of(late)
-        axes.set_ylim(low, high)
-        axes.set_xlim(left=0)
-        axes.set_xlabel("training step")
         unit = metric_of(names[0]).unit
         of_data = nll_unit(one.config.data.name for one in chosen)
         unit = {"nats": of_data, "loss": "own units"}.get(unit, unit)
-        axes.set_ylabel(f"{metric} ({unit})" if unit else metric)
-        ends += floor_lines(axes, {n: v for n, v in floors.items() if low <= v <= high})
-        style.label_ends(axes, ends)
+        named = f"{metric} ({unit})" if unit else metric
+        style.label_ends(axes, ends + frame(axes, late, floors, named)[1])
         if len(names) > 1 and not alone:
             box = axes.get_position()
             axes.set_position((box.x0, box.y0, box.width, box.height - 0.06))

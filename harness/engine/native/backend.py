@@ -145,6 +145,9 @@ class Native(Runs):
             if name != "output" and ACTIVATIONS.get(activation).saturated is not None:
                 columns[f"act/saturated/{name}"] = off / n
         sums = watch[:, 3 * len(layers) :].reshape(self.K, -1, 3, 2)
+        scaled = any(self.program.segment[i].times != 1 for i in range(len(segments)))
+        # as the torch form, which stores no gradient there
+        at_once = self.runs[0].optim.spec.in_place and not scaled
         for i, name in enumerate(segments):
             if not name.endswith(".weight"):
                 continue
@@ -152,10 +155,7 @@ class Native(Runs):
             moved, size, slope = (
                 spread(sums[:, i, which, 0], sums[:, i, which, 1], n) for which in range(3)
             )
-            scaled = any(self.program.segment[j].times != 1 for j in range(len(segments)))
-            if (
-                self.runs[0].optim.spec.in_place and not scaled
-            ):  # as the torch form, which stores no gradient
+            if at_once:
                 slope = moved / (self.embed_K if name == "embedding.weight" else self.rate_K)[:, -1]
             columns[f"grad/std/{short}"] = slope
             with np.errstate(divide="ignore", invalid="ignore"):

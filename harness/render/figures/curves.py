@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from harness.components.losses import LOSSES
 from harness.numerics.digits import number
@@ -14,6 +15,8 @@ from harness.render.figures import style
 from harness.render.figures.selection import facets, floor_lines, held_sentence, most, names_of
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
     from harness.analysis.effects import Swept
     from harness.analysis.levels import Key
 
@@ -146,25 +149,43 @@ def _draw(
             axes.plot(steps, mean, color=tone, linewidth=width, linestyle=dashes)
             if np.isfinite(sd).any():
                 axes.fill_between(steps, mean - sd, mean + sd, color=tone, alpha=0.16, linewidth=0)
-            late += mean[len(mean) // 20 + 1 :].tolist() or mean.tolist()
+            late += after_the_start(mean)
             every += mean.tolist()
         last = (splits.get("val") or splits["train"])[1][-1]
         ends.append((float(last), label, tone))
         told.append(f"{label} ends at {number(float(last))}")
-    low, high = limits_of(late)
-    axes.set_ylim(low, high)
-    axes.set_xlim(left=0)
-    axes.set_xlabel("training step")
-    axes.set_ylabel(label_y)
+    high, near = frame(axes, late, floors, label_y)
+    ends += near
     figure.what = label_y.partition(" ")[0]
     apart = max(len(steps) for line in lines for steps, *_ in line.splits.values()) - 1
     figure.reach = (max(9.0, 0.5 * figure.get_figwidth() * 72 / max(apart, 1)), 9.0)
-    ends += floor_lines(axes, {n: v for n, v in floors.items() if low <= v <= high})
     style.label_ends(axes, ends)
     return figure, told, max(every) > high
 
 
-def limits_of(late: list[float]) -> tuple[float, float]:
+def after_the_start(values: NDArray[np.float64]) -> list[float]:
+    """What of a curve decides how far its axis reaches; all of a curve of one point."""
+    late: list[float] = values[len(values) // 20 + 1 :].tolist() or values.tolist()
+    return late
+
+
+def frame(
+    axes: Axes, late: list[float], floors: Mapping[str, float], label: str
+) -> tuple[float, list[Any]]:
+    """Axes over training steps, with the floors that they reach; their top, and the floors' ends.
+
+    late: see `after_the_start`, of all curves.
+    """
+    low, high = _limits(late)
+    axes.set_ylim(low, high)
+    axes.set_xlim(left=0)
+    axes.set_xlabel("training step")
+    axes.set_ylabel(label)
+    near = floor_lines(axes, {n: v for n, v in floors.items() if low <= v <= high})
+    return high, list(near)
+
+
+def _limits(late: list[float]) -> tuple[float, float]:
     """Limits that show what comes after the first steps, not what a diverging run did."""
     known = np.array(late)
     known = known[known <= 4 * np.median(known)] if np.median(known) > 0 else known

@@ -64,8 +64,7 @@ def plot_initial_loss(
     path = Path(path)
     check_picture("--plot", str(path))
     figure = start_drawing(run, losses, table=table, scales=scales)
-    with style.draw():
-        style.save(figure, path)
+    style.save(figure, path)
     return path
 
 

@@ -14,7 +14,7 @@ from harness.errors import HarnessError
 from harness.numerics.digits import number
 from harness.render.figures import style
 from harness.render.figures.boundary import draw_boundary
-from harness.render.figures.curves import limits_of
+from harness.render.figures.curves import after_the_start, frame
 from harness.render.figures.expected import unit_of
 from harness.render.figures.insides import (
     Picture,
@@ -26,7 +26,6 @@ from harness.render.figures.insides import (
     update_picture,
 )
 from harness.render.figures.marks import Drawing
-from harness.render.figures.selection import floor_lines
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure, SubFigure
@@ -172,15 +171,9 @@ def _draw_curves(
             steps, values, color=tone, linewidth=1.1 if dashed else 1.7,
             linestyle=(0, (4, 2)) if dashed else "-", marker="o" if len(steps) == 1 else None,
         )  # fmt: skip
-        late += values[len(values) // 20 + 1 :].tolist() or values.tolist()
+        late += after_the_start(values)
         ends.append((float(values[-1]), name, tone))
-    low, high = limits_of(late)
-    axes.set_ylim(low, high)
-    axes.set_xlim(left=0)
-    axes.set_xlabel("training step")
-    axes.set_ylabel(label)
-    ends += floor_lines(axes, {n: v for n, v in floors.items() if low <= v <= high})
-    style.label_ends(axes, ends)
+    style.label_ends(axes, ends + frame(axes, late, floors, label)[1])
 
 
 def _same(record: RunRecord, first: str, second: str) -> bool:
